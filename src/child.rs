@@ -56,7 +56,7 @@ pub struct Program<'a> {
 
 /// How a program ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct EndedProgram {
     pub status: ExitStatus,
     /// What was [`Kept`] of its output.
     pub said: Vec<u8>,
@@ -165,7 +165,7 @@ impl Drop for Family {
 }
 
 /// Runs a program to its end. Whoever waits no longer has it killed, with whatever it has started.
-pub async fn run(clock: &Clock, program: &Program<'_>) -> io::Result<Ended> {
+pub async fn run(clock: &Clock, program: &Program<'_>) -> io::Result<EndedProgram> {
     let piped_if = |is: bool| if is { Stdio::piped() } else { Stdio::null() };
     let mark = new_mark();
     let mut command = Command::new(program.program);
@@ -214,7 +214,7 @@ pub async fn run(clock: &Clock, program: &Program<'_>) -> io::Result<Ended> {
         };
         heard.and(status)?
     };
-    Ok(Ended { status, said })
+    Ok(EndedProgram { status, said })
 }
 
 /// Reads all of a program's output, and keeps a part of it.
@@ -246,7 +246,7 @@ mod tests {
 
     use super::*;
 
-    fn run_for(millis: u64, script: &str, input: Option<&[u8]>, kept: Kept) -> Option<Ended> {
+    fn run_for(millis: u64, script: &str, input: Option<&[u8]>, kept: Kept) -> Option<EndedProgram> {
         let arguments = ["-c".to_owned(), script.to_owned()];
         let program = Program { program: "/bin/sh", arguments: &arguments, environment: &[], input, kept };
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

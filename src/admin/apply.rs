@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::auth::Operator;
-use super::commands::{Body, Planned, author, open, planned, say, select, unprocessable};
+use super::commands::{JsonBody, Planned, author, open, planned, say, select, unprocessable};
 use super::{Admin, ApiProblem};
 use crate::admin::body::ErrorBody;
 use crate::agent::control::OperatorCommand;
@@ -76,7 +76,7 @@ pub fn asked_for(wanted: &WantedHandler) -> String {
 pub async fn apply(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<ApplyRequest>,
+    body: JsonBody<ApplyRequest>,
 ) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;

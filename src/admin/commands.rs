@@ -173,7 +173,7 @@ pub struct PortedAnswer {
     pub activated: usize,
 }
 
-pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
+pub(super) type JsonBody<T> = Result<Json<T>, JsonRejection>;
 
 /// Swaps numbers to their fallback.
 #[utoipa::path(post, path = "/api/v1/rollback", request_body = OrderRequest, security(("token" = [])),
@@ -181,7 +181,7 @@ pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 pub async fn rollback(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<OrderRequest>,
+    body: JsonBody<OrderRequest>,
 ) -> Result<Json<Planned>, ApiProblem> {
     swap(&a, operator, body, Operation::Rollback).await
 }
@@ -192,7 +192,7 @@ pub async fn rollback(
 pub async fn restore(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<OrderRequest>,
+    body: JsonBody<OrderRequest>,
 ) -> Result<Json<Planned>, ApiProblem> {
     swap(&a, operator, body, Operation::Restore).await
 }
@@ -200,7 +200,7 @@ pub async fn restore(
 async fn swap(
     a: &Admin,
     operator: Operator,
-    body: Body<OrderRequest>,
+    body: JsonBody<OrderRequest>,
     operation: Operation,
 ) -> Result<Json<Planned>, ApiProblem> {
     let asked = open(body)?;
@@ -235,7 +235,7 @@ pub(super) fn planned(answer: CommandAnswer) -> Result<Json<Planned>, ApiProblem
 pub async fn hold(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<HoldRequest>,
+    body: JsonBody<HoldRequest>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
@@ -257,7 +257,7 @@ pub async fn hold(
 pub async fn release(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<HoldRequest>,
+    body: JsonBody<HoldRequest>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
     if asked.seconds.is_some() || asked.shorten {
@@ -274,7 +274,7 @@ pub async fn release(
 pub async fn approve(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<Approve>,
+    body: JsonBody<Approve>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
@@ -289,7 +289,7 @@ pub async fn approve(
 pub async fn mode(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<SetMode>,
+    body: JsonBody<SetMode>,
 ) -> Result<Json<CommandDone>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
@@ -302,7 +302,7 @@ pub async fn mode(
 pub async fn ported(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<Ported>,
+    body: JsonBody<Ported>,
 ) -> Result<Json<PortedAnswer>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
@@ -317,7 +317,11 @@ pub async fn ported(
 /// Declares that the handler which numbers have now is the right one: what they are compared with, and restored to.
 #[utoipa::path(post, path = "/api/v1/adopt", request_body = Adopt, security(("token" = [])),
     responses((status = 200, body = Adopted), (status = "4XX", body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn adopt(State(a): State<Admin>, operator: Operator, body: Body<Adopt>) -> Result<Json<Adopted>, ApiProblem> {
+pub async fn adopt(
+    State(a): State<Admin>,
+    operator: Operator,
+    body: JsonBody<Adopt>,
+) -> Result<Json<Adopted>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;
     let numbers = select(&a.roster, asked.all, asked.group.as_ref(), &asked.numbers)?;
@@ -332,7 +336,7 @@ pub async fn adopt(State(a): State<Admin>, operator: Operator, body: Body<Adopt>
 }
 
 /// The body of a request that may be made.
-pub(super) fn open<T: DeserializeOwned>(body: Body<T>) -> Result<T, ApiProblem> {
+pub(super) fn open<T: DeserializeOwned>(body: JsonBody<T>) -> Result<T, ApiProblem> {
     // Who may not write has heard so before, and not what is wrong with the request.
     body.map(|Json(asked)| asked).map_err(|e| ApiProblem::new(e.status(), e.body_text()))
 }

@@ -16,15 +16,15 @@ use crate::core::model::bounds;
 
 /// How long clients are waited for, by how many there are.
 #[derive(Debug)]
-pub struct Patience {
+pub struct ClientPatience {
     connections: AtomicUsize,
     usual: Duration,
     crowded: Duration,
 }
 
-impl Patience {
-    pub const fn new(usual: Duration, crowded: Duration) -> Patience {
-        Patience { connections: AtomicUsize::new(0), usual, crowded }
+impl ClientPatience {
+    pub const fn new(usual: Duration, crowded: Duration) -> ClientPatience {
+        ClientPatience { connections: AtomicUsize::new(0), usual, crowded }
     }
 
     fn now(&self) -> Duration {
@@ -36,7 +36,7 @@ impl Patience {
 /// that, and less does not.
 pub struct Impatient {
     stream: TcpStream,
-    patience: Arc<Patience>,
+    patience: Arc<ClientPatience>,
     /// Set while there is something to be written that the client does not take.
     waiting: Option<Waiting>,
 }
@@ -52,7 +52,7 @@ struct Waiting {
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Impatient {
-    pub fn new(stream: TcpStream, patience: Arc<Patience>) -> Impatient {
+    pub fn new(stream: TcpStream, patience: Arc<ClientPatience>) -> Impatient {
         patience.connections.fetch_add(1, Relaxed);
         Impatient { stream, patience, waiting: None }
     }
@@ -134,7 +134,7 @@ mod tests {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let ours = Arc::new(Patience::new(patience, Duration::ZERO));
+            let ours = Arc::new(ClientPatience::new(patience, Duration::ZERO));
             let mut ours = Impatient::new(listener.accept().await.unwrap().0, ours);
             let began = Instant::now();
             let mut written = 0;

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::auth::Operator;
 use super::body::ErrorBody;
-use super::commands::{Body, author, open, stopping};
+use super::commands::{JsonBody, author, open, stopping};
 use super::{Admin, ApiProblem};
 use crate::core::model::bounds;
 use crate::core::model::order::Author;
@@ -56,7 +56,7 @@ pub fn channel() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>)
 pub async fn reload(
     State(a): State<Admin>,
     operator: Operator,
-    body: Body<Reload>,
+    body: JsonBody<Reload>,
 ) -> Result<Json<Reloaded>, ApiProblem> {
     let asked = open(body)?;
     let by = author(&a.roster, operator.author(&asked.author), &asked.reason)?;

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use super::auth::PeerAddress;
 use super::identity::ListenAddress;
-use super::impatient::{Impatient, Patience};
+use super::impatient::{ClientPatience, Impatient};
 use super::tls::Tls;
 use crate::core::model::bounds;
 
@@ -36,7 +36,7 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
 pub async fn serve_over(tls: Option<Tls>, router: Router, listener: TcpListener, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let patience = Arc::new(Patience::new(bounds::READ_WITHIN, bounds::READ_WITHIN_CROWDED));
+    let patience = Arc::new(ClientPatience::new(bounds::READ_WITHIN, bounds::READ_WITHIN_CROWDED));
     let mut seats: HashMap<Id, (AbortHandle, Arc<Seat>)> = HashMap::new();
     let (began, mut failures) = (Instant::now(), 0u32);
     loop {

@@ -19,9 +19,9 @@ use crate::core::model::order::{AdoptedBy, Author};
 use crate::core::model::roster::{NumberIx, Roster};
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber, Seen};
+use crate::core::routing::planned::{HandlerPlan, PlanFinding, PlannedNumber, RoutingSeen};
 use crate::core::routing::record::NumberRecord;
-use crate::core::routing::saved::{NotThisPlan, SavedPlan, Standing};
+use crate::core::routing::saved::{NotThisPlan, PlanStanding, SavedPlan};
 use crate::core::routing::values::RoutingValues;
 use crate::core::routing::wanted::{Comparison, changes, compare};
 use crate::metrics::Metrics;
@@ -62,7 +62,7 @@ struct PersonsAdoption {
 
 impl PersonsAdoption {
     /// Who it was, if what was read is what they have adopted.
-    fn of(&self, seen: &Seen) -> Option<Line> {
+    fn of(&self, seen: &RoutingSeen) -> Option<Line> {
         (seen.values == self.values).then(|| Line::new(&format!("{} at {}: {}", self.by.name, self.at, self.by.reason)))
     }
 }
@@ -122,8 +122,8 @@ impl Planner {
                 let (number, group) = (roster.number(ix).id, roster.group_of(ix));
                 let (finding, seen) = match (records.get(&number), &read.unread) {
                     (Some(read), _) => self.hold_against(ix, channel, read),
-                    (None, Some(why)) => (Finding::Unread(why.clone()), None),
-                    (None, None) => (Finding::NotInAccount, None),
+                    (None, Some(why)) => (PlanFinding::Unread(why.clone()), None),
+                    (None, None) => (PlanFinding::NotInAccount, None),
                 };
                 let adopted = seen.as_ref().and_then(|seen| adoptions.get(&(number, channel))?.of(seen));
                 numbers.push(PlannedNumber { number, group: group.name.clone(), channel, finding, seen, adopted });
@@ -151,28 +151,28 @@ impl Planner {
         Ok(adopted)
     }
 
-    fn hold_against(&self, ix: NumberIx, channel: Channel, read: &NumberRead) -> (Finding, Option<Seen>) {
+    fn hold_against(&self, ix: NumberIx, channel: Channel, read: &NumberRead) -> (PlanFinding, Option<RoutingSeen>) {
         let (record, group) = (&read.record, self.roster.group_of(ix));
         let now = match RoutingValues::read(read.raw.whole(), channel) {
             Ok(now) => now,
-            Err(bad) => return (Finding::Unread(bad.to_string()), None),
+            Err(bad) => return (PlanFinding::Unread(bad.to_string()), None),
         };
         if channel == Channel::Messaging && record.unread[channel.index()] && record.service.is_none() {
             let why = "whether a Messaging Service has it cannot be read".to_owned();
-            return (Finding::Unread(why), None);
+            return (PlanFinding::Unread(why), None);
         }
         let wanted = &group.handler[channel.index()];
         let service = wanted.service.and_then(|sid| self.reader.service(sid));
         let finding = match compare(record, &now, wanted, group.fallback(channel), service) {
-            Comparison::AsWanted => Finding::AsWanted,
-            Comparison::Differs(update) => Finding::Differs(changes(&now, &update)),
-            Comparison::Cannot(why) => Finding::Cannot(why),
-            Comparison::HandedOver(owner) => Finding::HandedOver(owner),
+            Comparison::AsWanted => PlanFinding::AsWanted,
+            Comparison::Differs(update) => PlanFinding::Differs(changes(&now, &update)),
+            Comparison::Cannot(why) => PlanFinding::Cannot(why),
+            Comparison::HandedOver(owner) => PlanFinding::HandedOver(owner),
         };
         let Some(read) = digest(&self.key, record, &now) else {
-            return (Finding::Unread("its routing cannot be written down".to_owned()), None);
+            return (PlanFinding::Unread("its routing cannot be written down".to_owned()), None);
         };
-        (finding, Some(Seen { sid: record.sid, values: now, read }))
+        (finding, Some(RoutingSeen { sid: record.sid, values: now, read }))
     }
 
     /// Saves what is to be changed.
@@ -181,7 +181,7 @@ impl Planner {
     }
 
     /// What of a saved plan still stands, now that its numbers were looked at again.
-    pub fn compare(&self, saved: &SavedPlan, now: &HandlerPlan) -> Result<Vec<Standing>, NotThisPlan> {
+    pub fn compare(&self, saved: &SavedPlan, now: &HandlerPlan) -> Result<Vec<PlanStanding>, NotThisPlan> {
         saved.compare(now, &self.roster, self.client.account(), self.clock.now(), |text| self.keyed(text))
     }
 

@@ -5,7 +5,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::{Gatherer, each, looked, unlooked};
-use crate::core::check::facts::{Balance, Change, Facts, KeyKind, Looked, Refusal, Standing, Traffic, Unlooked};
+use crate::core::check::facts::{
+    AccountStanding, Balance, Change, Facts, KeyKind, KeyRefusal, Looked, Traffic, Unlooked,
+};
 use crate::core::model::id::{Channel, NumberSid};
 use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
@@ -24,7 +26,7 @@ const ROWS: usize = 1000;
 
 /// What the account answered.
 pub(super) struct AccountRead {
-    standing: Result<Standing, Error>,
+    standing: Result<AccountStanding, Error>,
     balance: Result<Balance, Error>,
     calls: Option<Result<f64, Error>>,
     messages: Option<Result<f64, Error>>,
@@ -37,7 +39,7 @@ pub(super) struct AccountRead {
 
 /// One answer of several kinds.
 enum Part {
-    Standing(Result<Standing, Error>),
+    Standing(Result<AccountStanding, Error>),
     Balance(Result<Balance, Error>),
     Calls(Result<f64, Error>),
     Messages(Result<f64, Error>),
@@ -230,7 +232,7 @@ impl AccountRead {
         facts.balance = looked(self.balance, false);
         let mut refuse = |what: &'static str, so: &'static str, error: &Error| {
             if refused(error) {
-                facts.refusals.push(Refusal { what, so, error: unlooked(error, true).because });
+                facts.refusals.push(KeyRefusal { what, so, error: unlooked(error, true).because });
             }
         };
         if let Some(Err(error)) = &self.calls {

@@ -30,10 +30,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::check::code::{FindingCode, FindingSeverity};
 use crate::core::check::facts::{
-    Door, Facts, KeyKind, ListenFound, Looked, NotifierFound, NumberFound, NumbersFound, Pace, ProberFound, Refusal,
-    Regions, Unlooked, UpdateTrial,
+    Door, Facts, KeyKind, KeyRefusal, ListenFound, Looked, NotifierFound, NumberFound, NumbersFound, ProberFound,
+    Regions, TwilioPace, Unlooked, UpdateTrial,
 };
-use crate::core::check::report::{Finding, NotLookedAt, Report};
+use crate::core::check::report::{CheckFinding, NotLookedAt, Report};
 use crate::core::check::text;
 use crate::core::model::facts::Region;
 use crate::core::model::id::{AccountSid, Channel, E164, NumberId};
@@ -88,7 +88,7 @@ pub async fn at_start(config: &Config, clock: &Clock) {
 
 /// Each finding is a line. The configuration's own warnings are told by who reads it.
 fn tell(report: &Report) {
-    for Finding { code, severity, title, seen, cure, numbers, groups, .. } in &report.findings {
+    for CheckFinding { code, severity, title, seen, cure, numbers, groups, .. } in &report.findings {
         let (numbers, groups) = (numbers.len(), groups.join(", "));
         match severity {
             _ if *code == FindingCode::ConfigurationWarns => {}
@@ -305,7 +305,7 @@ impl<'c> Gatherer<'c> {
             listen: options.listen.clone(),
             has_token: config.agent.token.is_some(),
             notifiers: self.notifiers(options.notify).await?,
-            pace: Pace {
+            pace: TwilioPace {
                 request: Err(later()),
                 at_once: AT_ONCE.min(config.twilio.max_in_flight),
                 between_calls: config.probes.limits.gap(),
@@ -414,7 +414,7 @@ impl<'c> Gatherer<'c> {
                 && r.unread == [false; 2]
         };
         if reads.iter().any(|read| is_unread(&read)) {
-            facts.refusals.push(Refusal {
+            facts.refusals.push(KeyRefusal {
                 what: "TwiML applications",
                 so: "whose failure an alert tells of cannot be said of the numbers that point at one",
                 error: "an application of our numbers was not answered for want of a permission".to_owned(),
@@ -439,7 +439,7 @@ impl<'c> Gatherer<'c> {
         let refused =
             regions.iter().find_map(|(_, read)| read.as_ref().err().filter(|e| e.kind == ErrorKind::Permission));
         if let Some(error) = refused {
-            facts.refusals.push(Refusal {
+            facts.refusals.push(KeyRefusal {
                 what: "where calls are processed (Routes)",
                 so: "calls of a number in another region are not seen, and nobody learns that it is there",
                 error: unlooked(error, true).because,

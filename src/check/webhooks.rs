@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Gatherer, Options, each, looked};
-use crate::agent::poll::fallback::ask::{Asking, Seen, ask};
+use crate::agent::poll::fallback::ask::{Asking, FallbackSeen, ask};
 use crate::clock::Clock;
 use crate::core::check::dials;
 use crate::core::check::facts::{Answer, Facts, FallbackAsked, HandlerAsked, Looked, Unlooked, WebhookRule};
@@ -58,7 +58,7 @@ async fn answer(client: Client, clock: Clock, roster: Arc<Roster>, answering: An
     };
     let (client, roster) = (&client, &*roster);
     let asking = Asking { client, roster, by_get, handler_of: &handler_of, handler_beside: &handler_beside };
-    let Seen { look, broken, answers, .. } = ask(&asking, &url, channel, number).await;
+    let FallbackSeen { look, broken, answers, .. } = ask(&asking, &url, channel, number).await;
     let took = clock.now().since(began);
     let codes = roster.calling_codes();
     let dials: BTreeSet<_> = answers.iter().flat_map(|document| dials::numbers(document, codes)).collect();

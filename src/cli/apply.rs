@@ -22,7 +22,7 @@ use crate::agent::planning::Planner;
 use crate::clock::Clock;
 use crate::core::model::id::{Channel, GroupName, WrittenNumber};
 use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::routing::planned::{Finding, HandlerPlan, PlannedNumber};
+use crate::core::routing::planned::{HandlerPlan, PlanFinding, PlannedNumber};
 
 /// Between looks for numbers that are not in the account yet: one request for each thousand numbers of the account.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -138,7 +138,7 @@ pub fn apply(arguments: ApplyArguments) -> anyhow::Result<Exit> {
         tell(&plan, &config.roster)?;
     }
     let changes: Vec<&PlannedNumber> = plan.changes().collect();
-    let is_missing = |n: &&PlannedNumber| n.finding == Finding::NotInAccount;
+    let is_missing = |n: &&PlannedNumber| n.finding == PlanFinding::NotInAccount;
     let missing: Vec<NumberIx> =
         plan.numbers.iter().filter(is_missing).filter_map(|n| config.roster.find(n.number)).collect();
     let awaited = if wait { missing.len() } else { 0 };
@@ -310,7 +310,7 @@ async fn wait_for(
         if !common.json {
             report(&done.outcomes[before..])?;
         }
-        let is_awaited = |n: &&PlannedNumber| matches!(n.finding, Finding::NotInAccount | Finding::Unread(_));
+        let is_awaited = |n: &&PlannedNumber| matches!(n.finding, PlanFinding::NotInAccount | PlanFinding::Unread(_));
         let awaited = plan.numbers.iter().filter(is_awaited).filter_map(|n| planner.roster().find(n.number));
         let awaited: Vec<NumberIx> = awaited.collect();
         missing.retain(|ix| awaited.contains(ix));
@@ -352,13 +352,13 @@ fn print(plan: &HandlerPlan, done: &Done, refused: &[Outcome]) -> std::io::Resul
 /// As `plan` would say it now. `is_all_there`: what was not in the account was waited for.
 fn exit(plan: &HandlerPlan, done: &Done, is_all_there: bool) -> Exit {
     let is_well = done.outcomes.iter().all(Outcome::is_as_asked) && done.outcomes.len() >= plan.changes().count();
-    let is_left = |f: &Finding| match f {
-        Finding::AsWanted | Finding::HandedOver(_) | Finding::Differs(_) => false,
-        Finding::Cannot(_) | Finding::Unread(_) => true,
-        Finding::NotInAccount => !is_all_there,
+    let is_left = |f: &PlanFinding| match f {
+        PlanFinding::AsWanted | PlanFinding::HandedOver(_) | PlanFinding::Differs(_) => false,
+        PlanFinding::Cannot(_) | PlanFinding::Unread(_) => true,
+        PlanFinding::NotInAccount => !is_all_there,
     };
     let is_left = plan.count(is_left) > 0;
-    if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 {
+    if plan.count(|f| matches!(f, PlanFinding::Unread(_))) > 0 {
         Exit::CouldNotRun
     } else if is_well && !is_left {
         Exit::Done

@@ -24,7 +24,7 @@ use crate::agent::Agent;
 use crate::clock::{Clock, Pace};
 use crate::config::Config;
 use crate::sim::{Scenario, Sim, Truth};
-use story::{DemoSummary, Story};
+use story::{DemoStory, DemoSummary};
 use view::DemoView;
 
 /// The day that is played.
@@ -129,7 +129,7 @@ async fn play(scenario: Scenario, clock: &Clock, arguments: &DemoArguments, fold
     let address = listener.local_addr()?;
     servers.spawn(admin::serve::serve(admin::router(&agent, clock, None), listener, stop.clone()));
 
-    let mut story = Story::new(&sim, &config.roster);
+    let mut story = DemoStory::new(&sim, &config.roster);
     let mut view = DemoView::start(arguments.json, arguments.plain, address)?;
     let mut stopped = false;
     while !stopped && clock.now() < until {

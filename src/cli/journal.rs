@@ -14,7 +14,7 @@ use crate::core::model::id::{NumberId, WrittenNumber};
 use crate::core::model::order::Operation;
 use crate::core::model::time::Time;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::sentence::Weight;
+use crate::core::rollback::sentence::SentenceWeight;
 use crate::store::seen::Place;
 use crate::store::{Store, StoreProblem};
 
@@ -111,7 +111,7 @@ async fn list(arguments: &JournalArguments, desk: &Desk) -> anyhow::Result<Exit>
         let who = told.who.to_string();
         let is_by = arguments.author.as_ref().is_none_or(|author| *author == who);
         let is_about = arguments.number.is_none_or(|number| told.numbers.iter().any(|n| is_of(number, *n)));
-        if record.at < from || !is_by || !is_about || !(told.weight > Weight::Step || arguments.steps) {
+        if record.at < from || !is_by || !is_about || !(told.weight > SentenceWeight::Step || arguments.steps) {
             continue;
         }
         is_empty = false;

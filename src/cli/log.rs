@@ -21,11 +21,11 @@ use tracing_subscriber::{Layer, Registry, fmt};
 use crate::core::model::bounds;
 
 #[cfg(feature = "otel")]
-pub use trace::Traces;
+use trace::Traces;
 
 /// What must be kept while there is something to trace: nothing in this build.
 #[cfg(not(feature = "otel"))]
-pub struct Traces;
+struct Traces;
 
 /// What is kept while the agent runs. When it is dropped, the log's last lines are written, for a second at the most,
 /// and the last traces sent.

@@ -37,7 +37,7 @@ use crate::store::lease::LEASE;
 /// Which numbers, said in one way.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-pub struct Numbers {
+pub struct SelectedNumbers {
     /// Numbers in E.164, or with their account before them: AC…/+15005550100
     #[arg(value_name = "NUMBER")]
     numbers: Vec<WrittenNumber>,
@@ -53,7 +53,7 @@ pub struct Numbers {
 #[derive(Debug, clap::Args)]
 pub struct Selection {
     #[command(flatten)]
-    which: Numbers,
+    which: SelectedNumbers,
     /// Only this channel: voice or messaging
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<Channel>,
@@ -245,7 +245,7 @@ pub fn release(arguments: Release) -> anyhow::Result<Exit> {
 }
 
 fn scope(selection: Selection, common: &Common, seconds: Option<u32>) -> HoldRequest {
-    let Selection { which: Numbers { numbers, group, all }, channel } = selection;
+    let Selection { which: SelectedNumbers { numbers, group, all }, channel } = selection;
     let (reason, author) = (common.reason.clone(), common.author());
     HoldRequest { all, group, numbers, channel, reason, author, seconds, shorten: false }
 }
@@ -284,7 +284,8 @@ pub fn ported(arguments: PortedArguments) -> anyhow::Result<Exit> {
 }
 
 pub fn adopt(arguments: AdoptArguments) -> anyhow::Result<Exit> {
-    let AdoptArguments { selection: Selection { which: Numbers { numbers, group, all }, channel }, common } = arguments;
+    let AdoptArguments { selection: Selection { which: SelectedNumbers { numbers, group, all }, channel }, common } =
+        arguments;
     let common = common.that_begins();
     let is_named = !numbers.is_empty();
     let (reason, author) = (common.reason.clone(), common.author());

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::core::model::counted::cut_at;
 use crate::core::model::id::{Channel, GroupName, NumberId, WrittenNumber};
 use crate::core::model::roster::{NumberIx, Roster};
-use crate::core::routing::planned::{Finding, HandlerPlan, PlanLine};
+use crate::core::routing::planned::{HandlerPlan, PlanFinding, PlanLine};
 use crate::core::routing::saved::SavedPlan;
 
 /// Numbers that a line names one by one, at the most.
@@ -133,7 +133,7 @@ async fn still_good(planner: &mut Planner, plan: &SavedPlan, json: bool) -> anyh
 
 /// 0: nothing to do. 1: something is not as wanted. 3: something could not be read.
 pub fn verdict(plan: &HandlerPlan) -> Exit {
-    if plan.count(|f| matches!(f, Finding::Unread(_))) > 0 || plan.unknown_regions.is_some() {
+    if plan.count(|f| matches!(f, PlanFinding::Unread(_))) > 0 || plan.unknown_regions.is_some() {
         Exit::CouldNotRun
     } else if plan.count(|f| !f.is_as_asked()) > 0 {
         Exit::FoundTrouble
@@ -165,14 +165,14 @@ fn text(line: &PlanLine<'_>, roster: &Roster) -> String {
         format!("{} numbers, {} and so on", line.numbers.len(), names[0])
     };
     let what = match line.finding {
-        Finding::Differs(changes) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        Finding::Cannot(why) => format!("cannot be made so: {why}"),
-        Finding::HandedOver(owner) => format!("with {owner}, to whom they are handed over: left"),
-        Finding::NotInAccount => "not in the account yet".to_owned(),
-        Finding::Unread(why) => format!("COULD NOT BE READ: {why}"),
-        Finding::AsWanted => "as wanted".to_owned(),
+        PlanFinding::Differs(changes) => changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        PlanFinding::Cannot(why) => format!("cannot be made so: {why}"),
+        PlanFinding::HandedOver(owner) => format!("with {owner}, to whom they are handed over: left"),
+        PlanFinding::NotInAccount => "not in the account yet".to_owned(),
+        PlanFinding::Unread(why) => format!("COULD NOT BE READ: {why}"),
+        PlanFinding::AsWanted => "as wanted".to_owned(),
     };
-    let adopted = line.adopted.filter(|_| matches!(line.finding, Finding::Differs(_)));
+    let adopted = line.adopted.filter(|_| matches!(line.finding, PlanFinding::Differs(_)));
     let adopted = adopted.map_or_else(String::new, |by| {
         format!("; what is there now was adopted by {by}: apply leaves it without --force")
     });
@@ -185,12 +185,12 @@ fn summary(plan: &HandlerPlan) -> String {
         return "nothing to do: no [group.handler] names a handler for these numbers".to_owned();
     }
     let parts = [
-        (plan.count(|f| matches!(f, Finding::Differs(_))), "to change"),
-        (plan.count(|f| *f == Finding::AsWanted), "as wanted"),
-        (plan.count(|f| matches!(f, Finding::HandedOver(_))), "handed over"),
-        (plan.count(|f| matches!(f, Finding::Cannot(_))), "that cannot be made so"),
-        (plan.count(|f| *f == Finding::NotInAccount), "not in the account yet"),
-        (plan.count(|f| matches!(f, Finding::Unread(_))), "that could not be read"),
+        (plan.count(|f| matches!(f, PlanFinding::Differs(_))), "to change"),
+        (plan.count(|f| *f == PlanFinding::AsWanted), "as wanted"),
+        (plan.count(|f| matches!(f, PlanFinding::HandedOver(_))), "handed over"),
+        (plan.count(|f| matches!(f, PlanFinding::Cannot(_))), "that cannot be made so"),
+        (plan.count(|f| *f == PlanFinding::NotInAccount), "not in the account yet"),
+        (plan.count(|f| matches!(f, PlanFinding::Unread(_))), "that could not be read"),
     ];
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let begin = match verdict(plan) {
@@ -209,32 +209,32 @@ pub fn as_json(plan: &HandlerPlan) -> Value {
         let numbers: Vec<NumberId> = line.numbers;
         let mut item = json!({ "group": line.group, "channel": line.channel, "numbers": numbers });
         let list = match line.finding {
-            Finding::Differs(changes) => {
+            PlanFinding::Differs(changes) => {
                 item["fields"] = json!(changes);
                 if let Some(by) = line.adopted {
                     item["adopted"] = json!(by);
                 }
                 "changes"
             }
-            Finding::Cannot(why) => {
+            PlanFinding::Cannot(why) => {
                 item["why"] = json!(why.to_string());
                 "cannot"
             }
-            Finding::Unread(why) => {
+            PlanFinding::Unread(why) => {
                 item["why"] = json!(why);
                 "unread"
             }
-            Finding::HandedOver(owner) => {
+            PlanFinding::HandedOver(owner) => {
                 item["owner"] = json!(owner);
                 "handed_over"
             }
-            Finding::NotInAccount => "not_in_account",
-            Finding::AsWanted => continue,
+            PlanFinding::NotInAccount => "not_in_account",
+            PlanFinding::AsWanted => continue,
         };
         lists.entry(list).or_default().push(item);
     }
     let mut json = json!(lists);
-    json["as_wanted"] = json!(plan.count(|f| *f == Finding::AsWanted));
+    json["as_wanted"] = json!(plan.count(|f| *f == PlanFinding::AsWanted));
     json["is_as_wanted"] = json!(verdict(plan) == Exit::Done);
     if let Some(why) = &plan.unknown_regions {
         json["unknown_regions"] = json!(why);

@@ -11,10 +11,10 @@ use crate::config::{Offline, ProcessEnv};
 use crate::core::model::bounds;
 use crate::core::model::time::Time;
 use crate::file;
-use crate::record::fetch::{self, Wanted};
-use crate::record::part::{Of, Part, PartRow, line, recording};
+use crate::record::fetch::{self, WantedEntries};
+use crate::record::part::{Of, PartFile, PartRow, line, recording};
 use crate::record::rows;
-use crate::record::scrub::{Callers, Scrubber};
+use crate::record::scrub::{CallerPrivacy, Scrubber};
 use crate::record::seen::SeenByAgent;
 use crate::store::Store;
 use crate::store::seen::{Input, Place};
@@ -61,7 +61,7 @@ pub fn record(arguments: &RecordArguments) -> anyhow::Result<Exit> {
     let config = Offline::load(&arguments.config, &ProcessEnv)?;
     let is_plain = arguments.callers == CallersWritten::Plain;
     let key = config.state.with_extension("key");
-    let callers = if is_plain { Ok(Callers::Plain) } else { Callers::hashed(&key, !config.state.exists()) };
+    let callers = if is_plain { Ok(CallerPrivacy::Plain) } else { CallerPrivacy::hashed(&key, !config.state.exists()) };
     let callers = callers.with_context(|| format!("the key for callers' numbers at {}", key.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let seen = runtime.block_on(seen_by_agent(&config, arguments))?;
@@ -70,8 +70,8 @@ pub fn record(arguments: &RecordArguments) -> anyhow::Result<Exit> {
     part_path.push(".part");
     let part_path = PathBuf::from(part_path);
     let of = Of { account: config.rules.account.to_string(), from: arguments.from, to: arguments.to, plain: is_plain };
-    let mut part = Part::open(&part_path, &of).with_context(|| format!("cannot write {}", part_path.display()))?;
-    let wanted = Wanted { from: arguments.from, to: arguments.to, seen: &seen };
+    let mut part = PartFile::open(&part_path, &of).with_context(|| format!("cannot write {}", part_path.display()))?;
+    let wanted = WantedEntries { from: arguments.from, to: arguments.to, seen: &seen };
     if arguments.from_csv.is_empty() && arguments.from_bulk.is_empty() {
         let mut twilio = Offline::twilio(&arguments.config, &ProcessEnv)?;
         twilio.silence = silence::told();

@@ -17,7 +17,7 @@ use crate::core::model::id::{Channel, E164};
 use crate::core::model::time::Time;
 use crate::file;
 use crate::replay::truth::{Judge, RecordedTruth};
-use crate::replay::{DecisionRecord, Remark, Summary, play};
+use crate::replay::{DecisionRecord, Remark, ReplaySummary, play};
 
 #[derive(Debug, clap::Args)]
 pub struct ReplayArguments {
@@ -126,7 +126,7 @@ fn read_truth(path: &Path) -> anyhow::Result<RecordedTruth> {
 }
 
 /// What became of each group's calls and messages, in columns.
-fn by_group(s: &Summary) -> Vec<String> {
+fn by_group(s: &ReplaySummary) -> Vec<String> {
     if s.groups.is_empty() {
         return Vec::new();
     }
@@ -149,7 +149,7 @@ fn run(
     rules: &AlertRules,
     is_first: bool,
     decided: &mut impl FnMut(&Decision) -> io::Result<()>,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<ReplaySummary> {
     let name = events.display();
     let (input, size): (Box<dyn Read>, Option<u64>) = if events == Path::new("-") {
         (Box::new(io::stdin().lock()), None)
@@ -213,7 +213,7 @@ fn line(d: &Decision) -> String {
     format!("{}  {what:<22} {} {} {numbers}: {}", d.at, d.group, d.channel, d.rule)
 }
 
-fn text(s: &Summary) -> String {
+fn text(s: &ReplaySummary) -> String {
     let span = match (s.from, s.until) {
         (Some(from), Some(until)) => format!(" from {from} to {until}"),
         _ => String::new(),
@@ -264,7 +264,7 @@ fn compare(
         arguments.events != Path::new("-"),
         "--compare reads the recording twice: name a file with --events, not -"
     );
-    let rollbacks = |rules: &AlertRules, is_first: bool| -> anyhow::Result<(Summary, Rollbacks)> {
+    let rollbacks = |rules: &AlertRules, is_first: bool| -> anyhow::Result<(ReplaySummary, Rollbacks)> {
         let mut rollbacks = Rollbacks::new();
         let summary = run(&arguments.events, rules, is_first, &mut |d| {
             if d.action == Action::Rollback {

@@ -13,7 +13,7 @@ use crate::core::model::roster::UNNAMED_ACCOUNT;
 use crate::core::model::time::Time;
 use crate::file;
 use crate::report::document::Document;
-use crate::report::gather::{Configured, Wanted, gather};
+use crate::report::gather::{Configured, WantedReport, gather};
 use crate::report::handover::handover;
 use crate::report::verify::{ReportFile, verify};
 use crate::report::{html, lines, markdown, model};
@@ -108,7 +108,7 @@ fn written(arguments: &ReportArguments) -> anyhow::Result<Exit> {
     };
     let now = Clock::system().now();
     let ReportArguments { from, to, gaps, handover: stands_alone, .. } = *arguments;
-    let wanted = Wanted { from, to, now, gaps, stands_alone, other };
+    let wanted = WantedReport { from, to, now, gaps, stands_alone, other };
     let configured = Configured {
         roster: &config.rules.roster,
         mode: config.rules.rollback.mode,
@@ -124,7 +124,7 @@ fn written(arguments: &ReportArguments) -> anyhow::Result<Exit> {
     put(&arguments.out, form, &model::report(&material), &lines::write(&material))
 }
 
-fn put(out: &Path, form: Form, document: &Document, evidence: &[lines::Section]) -> anyhow::Result<Exit> {
+fn put(out: &Path, form: Form, document: &Document, evidence: &[lines::MaterialSection]) -> anyhow::Result<Exit> {
     let write = |path: &Path, text: &str| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };

@@ -14,7 +14,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 use super::challenge::{ask, reqwest_client};
 use super::log::AgentLog;
 use super::service::ServiceManager;
-use super::signals::{Reload, Signals};
+use super::signals::{ReloadSignal, Signals};
 use super::{Exit, complain, log, signals};
 use crate::admin;
 use crate::admin::auth::{AccessRules, Holder, Right};
@@ -28,7 +28,7 @@ use crate::agent::{Agent, Role, StartError};
 use crate::check;
 use crate::child;
 use crate::clock::Clock;
-use crate::config::people::{self, Transport};
+use crate::config::people::{self, AdminTransport};
 use crate::config::{Config, ProcessEnv};
 use crate::core::model::bounds;
 use crate::core::model::foreign::Line;
@@ -98,8 +98,8 @@ fn forbid_core_dump() {
 pub fn access(config: &Config) -> AccessRules {
     let Config { agent: config, ports, .. } = config;
     let right = |right| match right {
-        people::Right::Read => Right::Read,
-        people::Right::Act => Right::Act,
+        people::TokenRight::Read => Right::Read,
+        people::TokenRight::Act => Right::Act,
     };
     let person = |p: &people::PersonalToken| {
         Some((Holder { name: Some(p.name.as_str().into()), right: right(p.right) }, p.token.clone()?))
@@ -108,7 +108,7 @@ pub fn access(config: &Config) -> AccessRules {
         token: config.token.clone(),
         people: config.people.iter().filter_map(person).collect(),
         port_webhook: ports.webhook_token.clone(),
-        is_open: config.transport != Transport::Loopback,
+        is_open: config.transport != AdminTransport::Loopback,
     }
 }
 
@@ -130,8 +130,8 @@ pub async fn listen(config: &Config) -> anyhow::Result<(TcpListener, Option<Tls>
         )
     })?;
     let tls = match &config.agent.transport {
-        Transport::Tls(files) => Some(Tls::load(&files.certificate, &files.key).context("agent.tls")?),
-        Transport::Loopback | Transport::BehindProxy => None,
+        AdminTransport::Tls(files) => Some(Tls::load(&files.certificate, &files.key).context("agent.tls")?),
+        AdminTransport::Loopback | AdminTransport::BehindProxy => None,
     };
     Ok((listener, tls))
 }
@@ -276,7 +276,7 @@ fn idle_face(config: &Config, leader: watch::Receiver<Option<LeaseHolder>>) -> a
 }
 
 /// Waits for a signal to stop. Until an agent runs nothing can be read again.
-async fn stopped(signals: &mut Signals, reload: &mut Reload) -> &'static str {
+async fn stopped(signals: &mut Signals, reload: &mut ReloadSignal) -> &'static str {
     loop {
         tokio::select! {
             signal = signals.next() => return signal,
@@ -308,7 +308,7 @@ impl Service<'_> {
         self.clock.spawn(&mut beside, async move { manager.feed(status, &its_clock).await });
         let rules = access(&self.config);
         self.front.set(admin::router_with(agent, &self.clock, rules, Some(self.reloads.clone())));
-        let scheme = if matches!(self.config.agent.transport, Transport::Tls(_)) { "https" } else { "http" };
+        let scheme = if matches!(self.config.agent.transport, AdminTransport::Tls(_)) { "https" } else { "http" };
         let address = self.address;
         tracing::info!(
             mode = self.config.engine.mode.label(), numbers = self.config.roster.len(), %address,

@@ -13,7 +13,7 @@ use crate::core::model::id::{Channel, NumberId};
 use crate::core::model::redact::without_secrets;
 use crate::core::model::roster::Roster;
 use crate::core::routing::planned::HandlerPlan;
-use crate::core::routing::saved::{NotThisPlan, SavedPlan, Standing};
+use crate::core::routing::saved::{NotThisPlan, PlanStanding, SavedPlan};
 use crate::file;
 
 /// Numbers of which it is asked who changed them, at the most: each costs a request.
@@ -65,9 +65,9 @@ pub async fn revisit(planner: &mut Planner, plan: &SavedPlan) -> anyhow::Result<
     };
     for standing in standings {
         match standing {
-            Standing::Good(i) => numbers.push(now.numbers[i].clone()),
-            Standing::Done(..) => done += 1,
-            Standing::Moved { number, channel, what, seen } => {
+            PlanStanding::Good(i) => numbers.push(now.numbers[i].clone()),
+            PlanStanding::Done(..) => done += 1,
+            PlanStanding::Moved { number, channel, what, seen } => {
                 let sid = seen.map(|seen| seen.sid).filter(|_| moved.len() < ASKED);
                 let who = match sid {
                     Some(sid) => planner.who(sid, plan.made_at).await,

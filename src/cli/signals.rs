@@ -65,12 +65,12 @@ impl Signals {
 }
 
 /// The signal that asks an agent to read its configuration again, where it is a service.
-pub struct Reload {
+pub struct ReloadSignal {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
-impl Reload {
+impl ReloadSignal {
     pub async fn next(&mut self) {
         #[cfg(unix)]
         if let Some(signal) = &mut self.signal {
@@ -82,18 +82,18 @@ impl Reload {
 }
 
 /// What an agent listens to.
-pub fn of_agent() -> std::io::Result<(Signals, Reload)> {
+pub fn of_agent() -> std::io::Result<(Signals, ReloadSignal)> {
     #[cfg(unix)]
     {
         use std::io::IsTerminal as _;
         use tokio::signal::unix::{SignalKind, signal};
         if std::io::stdin().is_terminal() {
-            return Ok((Signals::listen()?, Reload { signal: None }));
+            return Ok((Signals::listen()?, ReloadSignal { signal: None }));
         }
-        Ok((Signals::of_service()?, Reload { signal: Some(signal(SignalKind::hangup())?) }))
+        Ok((Signals::of_service()?, ReloadSignal { signal: Some(signal(SignalKind::hangup())?) }))
     }
     #[cfg(not(unix))]
-    Ok((Signals::listen()?, Reload {}))
+    Ok((Signals::listen()?, ReloadSignal {}))
 }
 
 /// True if whoever started us had SIGHUP ignored. Only Linux tells; elsewhere it is listened to.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::complain;
 use crate::clock::Clock;
 use crate::config::{BadConfig, Config, ProcessEnv};
-use crate::twilio::Silence;
+use crate::twilio::SilenceListener;
 
 /// Many requests wait at the same time, and each would say the same.
 const EVERY: Duration = Duration::from_secs(1);
@@ -20,9 +20,9 @@ pub fn load(path: &Path) -> Result<Config, BadConfig> {
 }
 
 /// Tells it on the error stream.
-pub fn told() -> Silence {
+pub fn told() -> SilenceListener {
     let (clock, said) = (Clock::system(), Mutex::new((None::<Duration>, String::new())));
-    Silence::told_to(move |text| {
+    SilenceListener::told_to(move |text| {
         let now = clock.monotonic();
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.1 == text || said.0.is_some_and(|at| now < at + EVERY) {

@@ -8,7 +8,7 @@ use super::{Exit, complain, say};
 use crate::config::AlertRules;
 use crate::core::model::counted::{amount, some_of};
 use crate::core::model::id::GroupName;
-use crate::simulate::report::{FaultShape, FaultSight, GroupReport, SimulationReport};
+use crate::simulate::report::{FaultShape, FaultSight, SimulatedGroup, SimulationReport};
 use crate::simulate::{LEVELS, WATCHED_FOR, simulate as run};
 
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn warning(g: &GroupReport) -> String {
+fn warning(g: &SimulatedGroup) -> String {
     let q = &g.quiet;
     let (cause, cure) = if 2 * q.by_threshold > q.rollbacks {
         ("[[group.threshold]]", "raise its callers or ratio, or give it action = \"page\"")
@@ -74,7 +74,7 @@ fn warning(g: &GroupReport) -> String {
 fn text(report: &SimulationReport) -> String {
     let groups: Vec<String> = report.groups.iter().map(group_text).collect();
     let mut text = format!("{}\n\n{NOTE}", groups.join("\n\n"));
-    if let Some(days) = report.groups.iter().filter_map(GroupReport::wants_days).max() {
+    if let Some(days) = report.groups.iter().filter_map(SimulatedGroup::wants_days).max() {
         let days = days.div_ceil(1000) * 1000 * report.groups.len() as u64;
         let _ = write!(text, "\nToo few quiet days to tell whether the budget is kept: --days {days} might do.");
     }
@@ -85,7 +85,7 @@ fn text(report: &SimulationReport) -> String {
 const NOTE: &str = "Callers: distinct people whom the fault met before the rollback. Time: from the fault's beginning, at ten\n\
                     in the morning. Each: the median and, in brackets, within which nine in ten were.";
 
-fn group_text(g: &GroupReport) -> String {
+fn group_text(g: &SimulatedGroup) -> String {
     let q = &g.quiet;
     let numbers = amount(g.numbers, "number");
     let each = if g.groups.len() > 1 { " each" } else { "" };

@@ -18,7 +18,7 @@ use super::text::Shape;
 use super::{Exit, complain, say};
 use crate::clock::Clock;
 use crate::core::model::id::{GroupName, WrittenNumber};
-use seen::{Asked, Seen};
+use seen::{SeenStatus, StatusSelection};
 use view::StatusView;
 
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ pub enum Until {
 
 /// What an agent answers to `/api/v1/status`.
 pub enum StatusAnswer {
-    Seen(Box<Seen>, Value),
+    Seen(Box<SeenStatus>, Value),
     /// It stands by, and this is what it says.
     StandsBy(String, Value),
 }
@@ -66,7 +66,7 @@ pub enum StatusAnswer {
 pub fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
     let desk = load(&arguments.config)?;
     let typed = Typed::new(&arguments.config);
-    let asked = Asked { group: arguments.group.clone(), numbers: arguments.numbers.clone() };
+    let asked = StatusSelection { group: arguments.group.clone(), numbers: arguments.numbers.clone() };
     let client = AgentClient::new(&desk, typed.clone())?;
     if arguments.watch {
         let until = arguments.until.map(|_| arguments.timeout);
@@ -132,7 +132,7 @@ async fn look(client: &AgentClient) -> anyhow::Result<(StatusAnswer, Option<Stri
         };
         return Ok((StatusAnswer::StandsBy(said, answer.body), answer.doubt));
     }
-    let seen = serde_json::from_value::<Seen>(answer.body.clone());
+    let seen = serde_json::from_value::<SeenStatus>(answer.body.clone());
     let seen = seen.context("the agent's answer is not understood: is it an agent of another version?")?;
     Ok((StatusAnswer::Seen(Box::new(seen), answer.body), answer.doubt))
 }

@@ -95,7 +95,7 @@ pub(super) fn read_twilio(
         timeout,
         max_in_flight: max_in_flight as usize,
         seed: u64::from(std::process::id()),
-        silence: twilio::Silence::default(),
+        silence: twilio::SilenceListener::default(),
     })
 }
 

@@ -17,7 +17,7 @@ pub struct Field<'a> {
 
 /// A line that is no row.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BadRow {
+pub struct BadCsvRow {
     pub place: (usize, usize),
     /// The line from there on.
     pub rest: String,
@@ -131,7 +131,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The next row; after a bad one, reading goes on with the line below the place where it went wrong.
-    pub fn next(&mut self) -> Option<Result<Vec<Field<'a>>, BadRow>> {
+    pub fn next(&mut self) -> Option<Result<Vec<Field<'a>>, BadCsvRow>> {
         self.skip_blank_lines();
         if self.at >= self.text.len() {
             return None;
@@ -150,7 +150,7 @@ impl<'a> Rows<'a> {
                         self.begin_line(line_start, line);
                         let rest = self.line_from(start).to_owned();
                         self.skip_line();
-                        return Some(Err(BadRow { place, rest, problem }));
+                        return Some(Err(BadCsvRow { place, rest, problem }));
                     }
                 }
             } else {

@@ -55,13 +55,13 @@ use crate::twilio;
 use account::{read_twilio, secret_file};
 pub use desk::Desk;
 pub use offline::Offline;
-use people::{PersonalToken, TokenProblem, Transport};
+use people::{AdminTransport, PersonalToken, TokenProblem};
 pub use ports::PortSettings;
 pub use probe::Probes;
 pub use rehearse::Rehearsal;
 pub use section::{ConfigFault, span_text};
 use section::{Faults, Section};
-use token::Known;
+use token::KnownValues;
 pub use webhook::webhook_problem;
 use written::Written;
 
@@ -100,7 +100,7 @@ pub struct AgentConfig {
     /// Tokens of people.
     pub people: Vec<PersonalToken>,
     /// How the HTTP face is reached.
-    pub transport: Transport,
+    pub transport: AdminTransport,
     /// Names by which its HTTP face is asked for, beside those of the loopback interface: in lower case.
     pub names: Arc<[String]>,
     /// What notices link to.
@@ -113,7 +113,7 @@ pub struct AgentConfig {
 impl AgentConfig {
     /// Where people reach the agent's own page, without a slash at the end.
     pub fn page(&self) -> String {
-        let scheme = if matches!(self.transport, Transport::Tls(_)) { "https" } else { "http" };
+        let scheme = if matches!(self.transport, AdminTransport::Tls(_)) { "https" } else { "http" };
         self.addresses.agent.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen))
     }
 }
@@ -301,7 +301,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let ports = ports::read(top.section("ports"), faults, dir, Some(env));
     // Without one there is no configuration; what else is wrong with the file is told all the same.
     let account = twilio.as_ref().map_or(UNNAMED_ACCOUNT, |t| t.credentials.account);
-    let mut known = Known::default();
+    let mut known = KnownValues::default();
     top.texts(&mut |text| known.add(text));
     let (agent, poll, rules) = read_rest(top, account, dir, Some(env));
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
@@ -386,7 +386,7 @@ fn read_rest(
             }),
             token_problem: None,
             people: Vec::new(),
-            transport: Transport::Loopback,
+            transport: AdminTransport::Loopback,
             names: Arc::default(),
             addresses: Addresses::default(),
             commit_cost: Duration::ZERO,

@@ -24,7 +24,7 @@ use crate::core::model::reserved::is_reserved;
 pub struct PersonalToken {
     /// Empty where the file does not say it, which is a fault.
     pub name: String,
-    pub right: Right,
+    pub right: TokenRight,
     /// Absent where it cannot be read: commands at a desk need one's own at the most.
     pub token: Option<SecretString>,
     /// Where the file names it, and why it is absent.
@@ -37,23 +37,23 @@ pub type TokenProblem = (Range<usize>, String);
 
 /// What a token opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
+pub enum TokenRight {
     Read,
     Act,
 }
 
-impl Right {
+impl TokenRight {
     const fn section(self) -> &'static str {
         match self {
-            Right::Read => "reader",
-            Right::Act => "operator",
+            TokenRight::Read => "reader",
+            TokenRight::Act => "operator",
         }
     }
 }
 
 /// Over what the agent is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Transport {
+pub enum AdminTransport {
     /// From this machine alone.
     #[default]
     Loopback,
@@ -99,7 +99,7 @@ pub fn general(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> (Optio
 /// `[[agent.operator]]` and `[[agent.reader]]`. Without an environment no secret is needed, and none is read.
 pub fn tokens(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> Vec<PersonalToken> {
     let mut all: Vec<PersonalToken> = Vec::new();
-    for right in [Right::Act, Right::Read] {
+    for right in [TokenRight::Act, TokenRight::Read] {
         for section in s.sections(right.section()) {
             let (span, faults) = (section.span(), section.faults());
             let Some(person) = person(section, right, dir, env) else { continue };
@@ -113,7 +113,7 @@ pub fn tokens(s: &mut Section<'_>, dir: &Path, env: Option<&dyn Env>) -> Vec<Per
     all
 }
 
-fn person(mut s: Section<'_>, right: Right, dir: &Path, env: Option<&dyn Env>) -> Option<PersonalToken> {
+fn person(mut s: Section<'_>, right: TokenRight, dir: &Path, env: Option<&dyn Env>) -> Option<PersonalToken> {
     let faults = s.faults();
     let span = s.span();
     s.require("name", "whose token is it?");
@@ -193,7 +193,12 @@ pub fn at_desk<'a>(people: &'a [PersonalToken], general: Option<&'a SecretString
 }
 
 /// `agent.tls` and `agent.proxy_does_tls`, and whether `agent.listen` may be what it is.
-pub fn transport(s: &mut Section<'_>, dir: &Path, listen: Option<&Located<SocketAddr>>, has_token: bool) -> Transport {
+pub fn transport(
+    s: &mut Section<'_>,
+    dir: &Path,
+    listen: Option<&Located<SocketAddr>>,
+    has_token: bool,
+) -> AdminTransport {
     let faults = s.faults();
     let is_behind_proxy = s.boolean("proxy_does_tls").unwrap_or(false);
     let tls = s.section("tls").map(|s| (s.span(), certificate(s, dir)));
@@ -223,9 +228,9 @@ pub fn transport(s: &mut Section<'_>, dir: &Path, listen: Option<&Located<Socket
         );
     }
     match tls {
-        Some((_, Some(files))) => Transport::Tls(files),
-        Some((_, None)) | None if is_behind_proxy => Transport::BehindProxy,
-        Some((_, None)) | None => Transport::Loopback,
+        Some((_, Some(files))) => AdminTransport::Tls(files),
+        Some((_, None)) | None if is_behind_proxy => AdminTransport::BehindProxy,
+        Some((_, None)) | None => AdminTransport::Loopback,
     }
 }
 
@@ -248,7 +253,7 @@ pub fn called<'a>(general: Option<&'a SecretString>, people: &'a [PersonalToken]
 }
 
 /// Notes a fault of every token that is known to whoever knows the configuration.
-pub fn are_not_known(tokens: &[(String, &SecretString)], known: token::Known, faults: &Faults) {
+pub fn are_not_known(tokens: &[(String, &SecretString)], known: token::KnownValues, faults: &Faults) {
     let known = known.in_order();
     for (name, token) in tokens {
         token::is_not_known(name, token, &known, faults);

@@ -26,9 +26,9 @@ pub struct ProviderList {
     /// Of the file as a whole, such as its encoding.
     pub notes: Vec<String>,
     /// What was put right.
-    pub repaired: Vec<Remark>,
+    pub repaired: Vec<RowRemark>,
     /// Rows that cannot be read.
-    pub unread: Vec<Remark>,
+    pub unread: Vec<RowRemark>,
     /// Rows with something in them, the header not counted.
     pub rows: usize,
 }
@@ -42,7 +42,7 @@ pub struct ListedNumber {
 
 /// Something to say of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
+pub struct RowRemark {
     /// Line and column, from 1, as an editor shows them.
     pub place: (usize, usize),
     /// What it has in common with others of its kind.
@@ -54,7 +54,7 @@ pub struct Remark {
 const TOLD: usize = 10;
 
 /// Remarks as people read them: the first ten of each kind, then how many more.
-pub fn told(path: &Path, remarks: &[Remark]) -> Vec<String> {
+pub fn told(path: &Path, remarks: &[RowRemark]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut kinds: Vec<&'static str> = Vec::new();
     for remark in remarks {
@@ -63,7 +63,7 @@ pub fn told(path: &Path, remarks: &[Remark]) -> Vec<String> {
         }
     }
     for kind in kinds {
-        let alike: Vec<&Remark> = remarks.iter().filter(|r| r.kind == kind).collect();
+        let alike: Vec<&RowRemark> = remarks.iter().filter(|r| r.kind == kind).collect();
         let (told, more) = alike.split_at(cut_at(alike.len(), TOLD));
         for remark in told {
             let (line, column) = remark.place;
@@ -148,7 +148,7 @@ pub fn read(path: &Path) -> Result<ProviderList, BadList> {
             Err(bad) => {
                 list.rows += 1;
                 let text = format!("{}: {}", shown(&bad.rest), bad.problem);
-                list.unread.push(Remark { place: bad.place, kind: bad.problem, text });
+                list.unread.push(RowRemark { place: bad.place, kind: bad.problem, text });
             }
         }
     }
@@ -164,7 +164,7 @@ impl ProviderList {
             let said = row.iter().find(|f| !f.text.is_empty());
             let text = format!("no number in this row: {}", shown(said.map_or("", |f| &f.text)));
             let place = row.first().map_or((1, 1), |f| f.place);
-            self.unread.push(Remark { place, kind: "no number in the row", text });
+            self.unread.push(RowRemark { place, kind: "no number in the row", text });
             return;
         };
         let place = field.place;
@@ -172,18 +172,18 @@ impl ProviderList {
             Ok((number, None)) => number,
             Ok((number, Some(kind))) => {
                 let text = format!("{}: {kind}; read as {number}", shown(&field.text));
-                self.repaired.push(Remark { place, kind, text });
+                self.repaired.push(RowRemark { place, kind, text });
                 number
             }
             Err(Unreadable { kind, cure }) => {
                 let text = format!("{}: {kind}; {cure}", shown(&field.text));
-                self.unread.push(Remark { place, kind, text });
+                self.unread.push(RowRemark { place, kind, text });
                 return;
             }
         };
         if let Some(line) = first.get(&number) {
             let text = format!("{number}: listed before, in line {line}; taken once");
-            self.repaired.push(Remark { place, kind: "listed more than once; taken once", text });
+            self.repaired.push(RowRemark { place, kind: "listed more than once; taken once", text });
             return;
         }
         first.insert(number, place.0);

@@ -16,7 +16,7 @@ use crate::file::{self, all_of, refused};
 
 /// A text, and where the first letter stands that is not UTF-8.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Text {
+pub struct DecodedText {
     /// Without a byte order mark.
     pub text: String,
     /// In bytes of `text`, which was taken for Windows-1252 if there is one.
@@ -123,7 +123,7 @@ pub fn uncertain(word: &str, at: usize) -> (String, u8) {
 }
 
 /// The text in `bytes`; letters that are not UTF-8 are taken for Windows-1252, so that the rest can be looked at.
-pub fn decode(bytes: Vec<u8>, cure: &str) -> Result<Text, BadText> {
+pub fn decode(bytes: Vec<u8>, cure: &str) -> Result<DecodedText, BadText> {
     let bad = |problem: String| BadText { place: None, problem };
     if let Some((_, what)) = NO_TEXT.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Err(bad(format!("is no text but {what}: {cure}")));
@@ -141,7 +141,7 @@ pub fn decode(bytes: Vec<u8>, cure: &str) -> Result<Text, BadText> {
             let (units, rest) = bytes.as_chunks::<2>();
             let units: Vec<u16> = units.iter().map(|pair| unit(*pair)).collect();
             match String::from_utf16(&units) {
-                Ok(text) if rest.is_empty() => Text { text, foreign: None },
+                Ok(text) if rest.is_empty() => DecodedText { text, foreign: None },
                 Ok(_) => {
                     return Err(bad(format!("is UTF-16 and ends within a letter; perhaps it was cut off: {cure}")));
                 }
@@ -149,14 +149,14 @@ pub fn decode(bytes: Vec<u8>, cure: &str) -> Result<Text, BadText> {
             }
         }
         None => match String::from_utf8(bytes) {
-            Ok(text) => Text { text, foreign: None },
+            Ok(text) => DecodedText { text, foreign: None },
             Err(e) => from_windows(e.as_bytes(), e.utf8_error().valid_up_to()),
         },
     };
-    let Text { text, foreign } = match text.text.strip_prefix('\u{feff}') {
+    let DecodedText { text, foreign } = match text.text.strip_prefix('\u{feff}') {
         Some(rest) => {
             let foreign = text.foreign.map(|at| at - '\u{feff}'.len_utf8());
-            Text { text: rest.to_owned(), foreign }
+            DecodedText { text: rest.to_owned(), foreign }
         }
         None => text,
     };
@@ -164,7 +164,7 @@ pub fn decode(bytes: Vec<u8>, cure: &str) -> Result<Text, BadText> {
         let problem = format!("a NUL byte: the file is damaged, or no text: {cure}");
         return Err(BadText { place: Some(place(&text, at)), problem });
     }
-    Ok(Text { text, foreign })
+    Ok(DecodedText { text, foreign })
 }
 
 /// UTF-16 without its mark: of the first letters most are ASCII, so that every other byte is zero.
@@ -187,7 +187,7 @@ const WINDOWS: [char; 32] = [
     '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-fn from_windows(bytes: &[u8], valid: usize) -> Text {
+fn from_windows(bytes: &[u8], valid: usize) -> DecodedText {
     let letter = |b: &u8| match *b {
         0x80..=0x9f => WINDOWS[usize::from(b - 0x80)],
         b => char::from(b),
@@ -195,7 +195,7 @@ fn from_windows(bytes: &[u8], valid: usize) -> Text {
     // As far as it is UTF-8 it was that.
     let mut text = String::from_utf8_lossy(&bytes[..valid]).into_owned();
     text.extend(bytes[valid..].iter().map(letter));
-    Text { text, foreign: Some(valid) }
+    DecodedText { text, foreign: Some(valid) }
 }
 
 /// Line and column of a byte as editors count them: a line ends at CR LF, LF or CR.

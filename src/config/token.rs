@@ -98,9 +98,9 @@ const CURE: &str =
 
 /// What somebody may know who knows the configuration: its values, none of which is a secret.
 #[derive(Debug, Default)]
-pub struct Known(Vec<String>);
+pub struct KnownValues(Vec<String>);
 
-impl Known {
+impl KnownValues {
     /// A value, and the words in it: of a URL the host's names and the path's.
     pub fn add(&mut self, value: &str) {
         let words = value.split(|c: char| !c.is_alphanumeric());
@@ -127,7 +127,7 @@ impl Known {
     }
 
     /// The longest values first, as tokens are compared with them.
-    pub fn in_order(mut self) -> Known {
+    pub fn in_order(mut self) -> KnownValues {
         self.0.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.0.dedup();
         self
@@ -136,7 +136,7 @@ impl Known {
 
 /// Notes a fault with `fault` if the token, which is called `name`, can be guessed, and a warning if it is short.
 pub fn is_strong(name: &str, token: &SecretString, faults: &Faults, fault: impl Fn(String)) {
-    match weakness(token.expose_secret(), &Known::default()) {
+    match weakness(token.expose_secret(), &KnownValues::default()) {
         Some(Weakness::Guessable(why)) => fault(format!("{name} {why}: {CURE}")),
         Some(Weakness::Short) => {
             faults.warn(format!("{name} has fewer than {SHORT} characters: {CURE}"));
@@ -146,10 +146,10 @@ pub fn is_strong(name: &str, token: &SecretString, faults: &Faults, fault: impl 
 }
 
 /// Notes a fault if the token is made of what is known anyway: one that [`is_strong`] has not refused already.
-/// `known` is [in order](Known::in_order).
-pub fn is_not_known(name: &str, token: &SecretString, known: &Known, faults: &Faults) {
+/// `known` is [in order](KnownValues::in_order).
+pub fn is_not_known(name: &str, token: &SecretString, known: &KnownValues, faults: &Faults) {
     let token = token.expose_secret();
-    if matches!(weakness(token, &Known::default()), Some(Weakness::Guessable(_))) {
+    if matches!(weakness(token, &KnownValues::default()), Some(Weakness::Guessable(_))) {
         return;
     }
     if let Some(Weakness::Guessable(why)) = weakness(token, known) {
@@ -177,7 +177,7 @@ enum Weakness {
 }
 
 /// `known` has the longest values first.
-fn weakness(token: &str, known: &Known) -> Option<Weakness> {
+fn weakness(token: &str, known: &KnownValues) -> Option<Weakness> {
     let guessable = |why| Some(Weakness::Guessable(why));
     let length = token.chars().count();
     if length < SHORTEST {
@@ -260,8 +260,8 @@ fn without<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     use super::*;
 
-    fn known() -> Known {
-        let mut known = Known::default();
+    fn known() -> KnownValues {
+        let mut known = KnownValues::default();
         for value in ["AC51b077ed00004000a000000000000001", "https://voice.acmecorp.example.com/ivr/start", "helpdesk"]
         {
             known.add(value);
@@ -304,7 +304,7 @@ mod tests {
             "token123",
             "qwertyuiop-asdfghjkl-1",
         ] {
-            let is = weakness(token, &Known::default());
+            let is = weakness(token, &KnownValues::default());
             assert!(matches!(is, Some(Weakness::Guessable(_))), "{token}: {is:?}");
         }
         for token in ["open sesame", "sesame", "blueh0rizon", "hunter"] {

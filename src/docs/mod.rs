@@ -9,7 +9,7 @@ use crate::core::model::nearest::nearest;
 
 /// A page of the documentation.
 #[derive(Debug)]
-pub struct Page {
+pub struct DocsPage {
     pub name: &'static str,
     /// One line: what it is about.
     pub about: &'static str,
@@ -20,8 +20,8 @@ pub struct Page {
 macro_rules! pages {
     ($($name:literal: $about:literal,)*) => {
         /// In the order in which they are listed.
-        pub const PAGES: &[Page] = &[$(
-            Page { name: $name, about: $about, text: include_str!(concat!("pages/", $name, ".md")) },
+        pub const PAGES: &[DocsPage] = &[$(
+            DocsPage { name: $name, about: $about, text: include_str!(concat!("pages/", $name, ".md")) },
         )*];
     };
 }

@@ -156,7 +156,7 @@ impl From<std::io::Error> for Unsent {
 }
 
 /// An answer before TLS, unless it is a refusal.
-fn good(reply: greeting::Reply) -> Result<greeting::Reply, Unsent> {
+fn good(reply: greeting::SmtpReply) -> Result<greeting::SmtpReply, Unsent> {
     let said = || format!("{}: {}", reply.code, reply.lines.join(" "));
     match reply.code {
         200..=299 => Ok(reply),

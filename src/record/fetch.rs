@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::part::{Fetched, Part, PartRow};
+use super::part::{Fetched, PartFile, PartRow};
 use super::rows::KindRow;
-use super::scrub::{Callers, Scrubber};
+use super::scrub::{CallerPrivacy, Scrubber};
 use super::seen::SeenByAgent;
 use crate::caller::CallerKey;
 use crate::clock::Clock;
@@ -14,22 +14,27 @@ use crate::core::model::decision::Mode;
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::metrics::Metrics;
-use crate::twilio::raw::{RawList, RawRow, Unread};
+use crate::twilio::raw::{RawList, RawRow, RawRows};
 use crate::twilio::wire::{Listed, WireRow};
 use crate::twilio::{Client, ClientSettings, Pager};
 
 /// Which entries are wanted, and what is known of when they were seen.
-pub struct Wanted<'a> {
+pub struct WantedEntries<'a> {
     pub from: Time,
     pub to: Time,
     pub seen: &'a SeenByAgent,
 }
 
 /// A client that reads this account's lists.
-pub fn client(twilio: ClientSettings, roster: &Roster, callers: &Callers, clock: Clock) -> anyhow::Result<Client> {
+pub fn client(
+    twilio: ClientSettings,
+    roster: &Roster,
+    callers: &CallerPrivacy,
+    clock: Clock,
+) -> anyhow::Result<Client> {
     let key = match callers {
-        Callers::Hashed(key) => key.clone(),
-        Callers::Plain => CallerKey::public(),
+        CallerPrivacy::Hashed(key) => key.clone(),
+        CallerPrivacy::Plain => CallerKey::public(),
     };
     let metrics = Metrics::new(roster, Mode::Observe);
     Client::new(twilio, Arc::new(roster.clone()), key, clock, metrics)
@@ -38,9 +43,9 @@ pub fn client(twilio: ClientSettings, roster: &Roster, callers: &Callers, clock:
 /// Reads the account's lists to their ends, and goes on where a run before has ended.
 pub async fn fetch(
     client: &Client,
-    wanted: &Wanted<'_>,
+    wanted: &WantedEntries<'_>,
     scrubber: &mut Scrubber<'_>,
-    part: &mut Part,
+    part: &mut PartFile,
     progress: &mut impl FnMut(&str, usize),
 ) -> anyhow::Result<()> {
     for list in RawList::ALL {
@@ -67,10 +72,10 @@ pub async fn fetch(
 
 async fn walk<L: Listed>(
     list: RawList,
-    mut pager: Pager<'_, Unread<L>>,
-    wanted: &Wanted<'_>,
+    mut pager: Pager<'_, RawRows<L>>,
+    wanted: &WantedEntries<'_>,
     scrubber: &mut Scrubber<'_>,
-    part: &mut Part,
+    part: &mut PartFile,
     progress: &mut impl FnMut(&str, usize),
 ) -> anyhow::Result<()> {
     let mut count = 0;
@@ -93,7 +98,7 @@ async fn walk<L: Listed>(
     Ok(())
 }
 
-impl Wanted<'_> {
+impl WantedEntries<'_> {
     /// The rows that are of the period, made harmless.
     pub fn rows(&self, rows: impl Iterator<Item = KindRow>, scrubber: &mut Scrubber<'_>) -> Vec<PartRow> {
         let one = |(kind, fields): KindRow| {

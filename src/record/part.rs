@@ -55,15 +55,15 @@ pub enum Fetched {
 }
 
 /// The file of a recording that is being made.
-pub struct Part {
+pub struct PartFile {
     file: File,
     pub rows: Vec<PartRow>,
     lists: HashMap<String, Fetched>,
 }
 
-impl Part {
+impl PartFile {
     /// Opens the part of this recording, and begins anew where there is none, or one of another recording.
-    pub fn open(path: &Path, of: &Of) -> io::Result<Part> {
+    pub fn open(path: &Path, of: &Of) -> io::Result<PartFile> {
         let (mut rows, mut lists) = (Vec::new(), HashMap::new());
         let mut is_ours = false;
         if let Ok(file) = File::open(path) {
@@ -88,7 +88,7 @@ impl Part {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         // Written anew from what is whole: what a crash cut off must not run into the next line.
-        let mut part = Part { file: options.truncate(true).open(path)?, rows, lists };
+        let mut part = PartFile { file: options.truncate(true).open(path)?, rows, lists };
         part.write(&PartLine::Of(of.clone()))?;
         let (rows, lists) = (part.rows.clone(), part.lists.clone());
         for row in &rows {
@@ -178,18 +178,18 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("log.jsonl.part");
         let of = Of { account: "AC1".to_owned(), from: Time::from_secs(1), to: Time::from_secs(9), plain: false };
-        let mut part = Part::open(&path, &of).unwrap();
+        let mut part = PartFile::open(&path, &of).unwrap();
         assert_eq!(part.fetched("calls"), None);
         part.keep("calls", vec![row("CA1", 5)], Some("/next".to_owned())).unwrap();
         drop(part);
         let mut text = std::fs::read_to_string(&path).unwrap();
         text += "{\"row\":{\"kind\":\"call\",\"seen_at\":\"2026-11-21T09:00:00Z\",\"resource\":{}}}\n{\"row\":{\"ki";
         std::fs::write(&path, text).unwrap();
-        let mut part = Part::open(&path, &of).unwrap();
+        let mut part = PartFile::open(&path, &of).unwrap();
         assert_eq!((part.rows.len(), part.fetched("calls")), (1, Some(&Fetched::UpTo("/next".to_owned()))));
         part.keep("calls", vec![row("CA2", 4), row("CA1", 6)], None).unwrap();
         drop(part);
-        let part = Part::open(&path, &of).unwrap();
+        let part = PartFile::open(&path, &of).unwrap();
         assert_eq!(part.fetched("calls"), Some(&Fetched::Whole));
         let all = recording(part.rows);
         assert_eq!(all.iter().map(|r| r.seen_at.as_millis() / 1000).collect::<Vec<_>>(), [4, 6], "each once, in order");
@@ -199,7 +199,7 @@ mod tests {
                 .starts_with("{\"seen_at\":\"1970-01-01T00:00:04.000Z\",\"kind\":\"call\",\"resource\"")
         );
         let other = Of { plain: true, ..of };
-        assert_eq!(Part::open(&path, &other).unwrap().fetched("calls"), None, "another recording begins anew");
+        assert_eq!(PartFile::open(&path, &other).unwrap().fetched("calls"), None, "another recording begins anew");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -15,23 +15,23 @@ use crate::report::stand_in::StandIns;
 
 /// Whether callers' numbers are written as they are.
 #[derive(Clone, Debug)]
-pub enum Callers {
+pub enum CallerPrivacy {
     Plain,
     /// As stand-ins, the same for the same caller under this key.
     Hashed(CallerKey),
 }
 
-impl Callers {
+impl CallerPrivacy {
     /// Stand-ins under the key that an installation has, or gets now.
-    pub fn hashed(key: &Path, is_unused: bool) -> io::Result<Callers> {
-        CallerKey::load_or_create(key, is_unused).map(Callers::Hashed)
+    pub fn hashed(key: &Path, is_unused: bool) -> io::Result<CallerPrivacy> {
+        CallerKey::load_or_create(key, is_unused).map(CallerPrivacy::Hashed)
     }
 }
 
 /// Makes rows harmless, each kind in its way.
 pub struct Scrubber<'a> {
     roster: &'a Roster,
-    callers: Callers,
+    callers: CallerPrivacy,
     urls: StandIns,
 }
 
@@ -107,7 +107,7 @@ const NOBODYS: &str = "+999";
 const DIGITS: u64 = 100_000_000_000;
 
 impl<'a> Scrubber<'a> {
-    pub fn new(roster: &'a Roster, callers: Callers) -> Scrubber<'a> {
+    pub fn new(roster: &'a Roster, callers: CallerPrivacy) -> Scrubber<'a> {
         Scrubber { roster, callers, urls: StandIns::default() }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Scrubber<'a> {
 
     /// Whoever is neither ours nor withheld: a stand-in.
     fn party(&self, text: &str) -> String {
-        let Callers::Hashed(key) = &self.callers else { return text.to_owned() };
+        let CallerPrivacy::Hashed(key) = &self.callers else { return text.to_owned() };
         let is_ours = |n: E164| self.roster.has(n) || self.roster.is_prober(n);
         let number = text.parse().ok().or_else(|| party(text, self.roster.calling_codes(), is_ours));
         match number {
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_caller_is_the_same_stand_in_each_time_and_ours_stay() {
         let roster = roster();
-        let mut s = Scrubber::new(&roster, Callers::Hashed(CallerKey::public()));
+        let mut s = Scrubber::new(&roster, CallerPrivacy::Hashed(CallerKey::public()));
         let mut call = |from: &str| {
             let fields =
                 json!({ "sid": "CA1", "from": from, "to": "+15005550100", "caller_name": "A. Person", "x": 1 });
@@ -211,14 +211,14 @@ mod tests {
         assert_eq!(call("sip:+15005550100@h")["from"], "sip:+15005550100@h");
         let unquoted = row(&mut s, "call", json!({ "from": 14_155_551_212_u64, "to": ["+14155551212"] }));
         assert_eq!((&unquoted["from"], unquoted.get("to")), (&a["from"], None));
-        let mut plain = Scrubber::new(&roster, Callers::Plain);
+        let mut plain = Scrubber::new(&roster, CallerPrivacy::Plain);
         assert_eq!(row(&mut plain, "call", json!({ "from": "+14155551212" }))["from"], "+14155551212");
     }
 
     #[test]
     fn of_a_text_only_a_keyword_is_kept() {
         let roster = roster();
-        let mut s = Scrubber::new(&roster, Callers::Hashed(CallerKey::public()));
+        let mut s = Scrubber::new(&roster, CallerPrivacy::Hashed(CallerKey::public()));
         let mut body = |text: &str| row(&mut s, "message", json!({ "sid": "SM1", "body": text })).get("body").cloned();
         assert_eq!(body(" Stop\n"), Some(json!("Stop")));
         for text in ["stop it", "my number is +14155551212", "", "STOP."] {
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn no_part_of_an_alert_or_a_number_tells_who_called_or_what_is_secret() {
         let roster = roster();
-        let mut s = Scrubber::new(&roster, Callers::Hashed(CallerKey::public()));
+        let mut s = Scrubber::new(&roster, CallerPrivacy::Hashed(CallerKey::public()));
         let alert = row(
             &mut s,
             "alert",

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What a recording held, and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct ReplaySummary {
     pub lines: u64,
     pub calls: u64,
     pub messages: u64,
@@ -262,16 +262,16 @@ pub fn play(
     remark: &mut impl FnMut(Remark),
     progress: &mut impl FnMut(u64),
     decided: &mut impl FnMut(&Decision) -> io::Result<()>,
-) -> io::Result<Summary> {
+) -> io::Result<ReplaySummary> {
     let key = CallerKey::public();
     let sids = NumberSids::default();
     let reader = Reader { roster, account, key: &key, sids: &sids };
     let mut lines = Lines::new(input);
     let mut player = Player::new(roster.clone(), settings.clone());
-    let mut summary = Summary::default();
+    let mut summary = ReplaySummary::default();
     let mut failure = None;
     let mut rolled_back = std::collections::HashSet::new();
-    let mut tally = Summary::default();
+    let mut tally = ReplaySummary::default();
     let mut tell = |decision: Decision| {
         match decision.action {
             Action::Rollback => {

@@ -32,15 +32,15 @@ pub struct Fault {
     /// All, if none is named.
     #[serde(default)]
     pub numbers: Vec<E164>,
-    pub expected: Expected,
+    pub expected: ExpectedDecision,
     /// What else is right.
     #[serde(default)]
-    pub accept: Vec<Expected>,
+    pub accept: Vec<ExpectedDecision>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Expected {
+pub enum ExpectedDecision {
     Rollback,
     Page,
     Either,
@@ -76,24 +76,24 @@ impl Fault {
     fn accepts(&self, action: Action) -> bool {
         match action {
             Action::Rollback => {
-                matches!(self.expected, Expected::Rollback | Expected::Either)
-                    || self.accept.contains(&Expected::Rollback)
+                matches!(self.expected, ExpectedDecision::Rollback | ExpectedDecision::Either)
+                    || self.accept.contains(&ExpectedDecision::Rollback)
             }
             Action::Page { .. } | Action::Withheld { .. } => {
-                self.expected != Expected::NoRollback || self.accept.contains(&Expected::Page)
+                self.expected != ExpectedDecision::NoRollback || self.accept.contains(&ExpectedDecision::Page)
             }
         }
     }
 
     /// Somebody has to be helped or told.
     fn is_one(&self) -> bool {
-        self.expected != Expected::NoRollback
+        self.expected != ExpectedDecision::NoRollback
     }
 }
 
 /// How the decisions of a recording compare with what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Score {
+pub struct ReplayScore {
     pub right: u32,
     pub wrong: u32,
     pub faults: u32,
@@ -104,7 +104,7 @@ pub struct Score {
     pub after: Vec<Duration>,
 }
 
-impl Score {
+impl ReplayScore {
     /// For people.
     pub fn text(&self) -> String {
         let missed = self.missed.iter().map(|(kind, n)| format!("{n} {kind}")).collect::<Vec<_>>().join(", ");
@@ -123,12 +123,12 @@ impl Score {
 pub struct Judge<'a> {
     truth: &'a RecordedTruth,
     found: Vec<Option<Duration>>,
-    score: Score,
+    score: ReplayScore,
 }
 
 impl<'a> Judge<'a> {
     pub fn new(truth: &'a RecordedTruth) -> Judge<'a> {
-        Judge { truth, found: vec![None; truth.faults.len()], score: Score::default() }
+        Judge { truth, found: vec![None; truth.faults.len()], score: ReplayScore::default() }
     }
 
     pub fn judge(&mut self, d: &Decision) -> Judgement {
@@ -161,7 +161,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub fn score(mut self) -> Score {
+    pub fn score(mut self) -> ReplayScore {
         for (fault, found) in self.truth.faults.iter().zip(&self.found).filter(|(f, _)| f.is_one()) {
             self.score.faults += 1;
             match found {

@@ -8,11 +8,11 @@ pub struct Document {
     pub title: String,
     /// Beneath the title: of when, and from when.
     pub subtitle: String,
-    pub parts: Vec<Part>,
+    pub parts: Vec<DocumentPart>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct DocumentPart {
     pub heading: String,
     pub blocks: Vec<Block>,
 }
@@ -52,11 +52,11 @@ pub struct Plot {
     pub failed: Vec<u32>,
     /// What they count.
     pub unit: &'static str,
-    pub marks: Vec<Mark>,
+    pub marks: Vec<PlotMark>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct PlotMark {
     pub at: Time,
     pub text: String,
 }

@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WantedReport {
     /// From the first entry of the journal, or a day before the end, if absent.
     pub from: Option<Time>,
     /// Now, if absent.
@@ -47,7 +47,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MOST: usize = 1_500_000;
 
 /// Reads the material.
-pub async fn gather(store: &Store, configured: &Configured<'_>, wanted: &Wanted) -> Result<Material, StoreError> {
+pub async fn gather(store: &Store, configured: &Configured<'_>, wanted: &WantedReport) -> Result<Material, StoreError> {
     let mut journal = Vec::new();
     let mut hashes = Vec::new();
     store
@@ -61,7 +61,7 @@ pub async fn gather(store: &Store, configured: &Configured<'_>, wanted: &Wanted)
     let kept = journal.partition_point(|link| link.at_ms <= to.as_millis());
     journal.truncate(kept);
     let head = hashes.get(kept.wrapping_sub(1)).cloned().unwrap_or_default();
-    let at = |link: Option<&crate::store::Link>| link.map_or(to, |link| Time::from_millis(link.at_ms));
+    let at = |link: Option<&crate::store::ChainLink>| link.map_or(to, |link| Time::from_millis(link.at_ms));
     let (begun, ended) = (at(journal.first()), at(journal.last()));
     let from = wanted.from.unwrap_or_else(|| begun.max(ended - DAY)).min(to);
     // Of an agent that ended long ago the time since is no part.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::document::{Block, Document, Part, Table};
+use super::document::{Block, Document, DocumentPart, Table};
 use super::material::{Material, Recorded};
 use super::open::{open_ends, orders};
 use super::words::{clock, count, day_and_clock, instant, numbers, span};
@@ -29,16 +29,16 @@ pub fn handover(m: &Material) -> Document {
     let orders = orders(m, &records);
     let now = m.head.to;
     let parts = [on_fallback(&orders, &roster, now), waiting(&orders, &roster), holds(&orders, &roster, now)];
-    let mut parts: Vec<Part> = parts.into_iter().flatten().collect();
+    let mut parts: Vec<DocumentPart> = parts.into_iter().flatten().collect();
     parts.extend(watch(m, &records, &orders, &roster));
     parts.extend(told(m));
     let open = open_ends(m, &orders, &roster).lines.len();
     let mode = format!("The mode is {}; {} open.", orders.mode().label(), count(open as u64, "thing is", "things are"));
-    parts.insert(0, Part { heading: "Now".to_owned(), blocks: vec![Block::Paragraph(mode)] });
+    parts.insert(0, DocumentPart { heading: "Now".to_owned(), blocks: vec![Block::Paragraph(mode)] });
     Document { title: "Handover".to_owned(), subtitle: format!("As of {}; all times UTC", instant(now)), parts }
 }
 
-fn on_fallback(orders: &Orders, roster: &Roster, now: Time) -> Option<Part> {
+fn on_fallback(orders: &Orders, roster: &Roster, now: Time) -> Option<DocumentPart> {
     let mut by: BTreeMap<(GroupName, Channel, &str), (Time, Vec<NumberId>)> = BTreeMap::new();
     for (number, channel, saga) in orders.sagas() {
         let state = &saga.state;
@@ -73,10 +73,10 @@ fn on_fallback(orders: &Orders, roster: &Roster, now: Time) -> Option<Part> {
     }
     let none = Block::Paragraph("No number is on its fallback.".to_owned());
     let block = if table.rows.is_empty() { none } else { Block::Table(table) };
-    Some(Part { heading: "On the fallback".to_owned(), blocks: vec![block] })
+    Some(DocumentPart { heading: "On the fallback".to_owned(), blocks: vec![block] })
 }
 
-fn waiting(orders: &Orders, roster: &Roster) -> Option<Part> {
+fn waiting(orders: &Orders, roster: &Roster) -> Option<DocumentPart> {
     let mut table = Table::new(&["What", "Numbers", "Waits for", "Until", "To type"]);
     for p in orders.pending() {
         let d = &p.decision;
@@ -107,10 +107,10 @@ fn waiting(orders: &Orders, roster: &Roster) -> Option<Part> {
         ];
         table.rows.push(cells.into());
     }
-    (!table.rows.is_empty()).then(|| Part { heading: "Waiting".to_owned(), blocks: vec![Block::Table(table)] })
+    (!table.rows.is_empty()).then(|| DocumentPart { heading: "Waiting".to_owned(), blocks: vec![Block::Table(table)] })
 }
 
-fn holds(orders: &Orders, roster: &Roster, now: Time) -> Option<Part> {
+fn holds(orders: &Orders, roster: &Roster, now: Time) -> Option<DocumentPart> {
     let mut table = Table::new(&["On", "Until", "Left", "By", "Why", "To lift it"]);
     for hold in orders.holds(now) {
         let of = match &hold.scope.of {
@@ -129,11 +129,11 @@ fn holds(orders: &Orders, roster: &Roster, now: Time) -> Option<Part> {
         ];
         table.rows.push(cells.into());
     }
-    (!table.rows.is_empty()).then(|| Part { heading: "Held".to_owned(), blocks: vec![Block::Table(table)] })
+    (!table.rows.is_empty()).then(|| DocumentPart { heading: "Held".to_owned(), blocks: vec![Block::Table(table)] })
 }
 
 /// What may happen, or has to be looked at, within the next hour.
-fn watch(m: &Material, records: &[Recorded], orders: &Orders, roster: &Roster) -> Option<Part> {
+fn watch(m: &Material, records: &[Recorded], orders: &Orders, roster: &Roster) -> Option<DocumentPart> {
     let (now, soon) = (m.head.to, m.head.to + AHEAD);
     let mut lines = Vec::new();
     for hold in orders.holds(now).filter(|h| h.until <= soon) {
@@ -180,11 +180,12 @@ fn watch(m: &Material, records: &[Recorded], orders: &Orders, roster: &Roster) -
             lines.push(format!("the fallback of {}, {channel}, {of}: {}", group.name, found.detail));
         }
     }
-    (!lines.is_empty()).then(|| Part { heading: "In the next hour".to_owned(), blocks: vec![Block::List(lines)] })
+    (!lines.is_empty())
+        .then(|| DocumentPart { heading: "In the next hour".to_owned(), blocks: vec![Block::List(lines)] })
 }
 
 /// Who was told what, the latest first.
-fn told(m: &Material) -> Option<Part> {
+fn told(m: &Material) -> Option<DocumentPart> {
     let mut table = Table::new(&["At", "Who", "What became of it", "What"]);
     for t in m.told.iter().rev().take(TOLD) {
         let over = if t.status == NoticeStatus::Resolved { "over: " } else { "" };
@@ -192,5 +193,5 @@ fn told(m: &Material) -> Option<Part> {
         table.rows.push(vec![day_and_clock(t.at), t.notifier.clone(), became, format!("{over}{}", t.title)]);
     }
     (!table.rows.is_empty())
-        .then(|| Part { heading: "Who was told what".to_owned(), blocks: vec![Block::Table(table)] })
+        .then(|| DocumentPart { heading: "Who was told what".to_owned(), blocks: vec![Block::Table(table)] })
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::document::{Block, Document, Table};
-use super::lines::Section;
+use super::lines::MaterialSection;
 use super::plot::{letter, svg};
 use super::words::escaped;
 
@@ -35,7 +35,7 @@ div.gap{border:1px dashed var(--soft);min-height:5rem;padding:.4rem .6rem;margin
 ";
 
 /// The whole file.
-pub fn page(document: &Document, evidence: &[Section]) -> String {
+pub fn page(document: &Document, evidence: &[MaterialSection]) -> String {
     let Document { title, subtitle, parts } = document;
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
@@ -50,7 +50,7 @@ pub fn page(document: &Document, evidence: &[Section]) -> String {
         part.blocks.iter().for_each(|b| block(&mut out, b));
         out.push_str("</section>\n");
     }
-    for Section { name, text } in evidence {
+    for MaterialSection { name, text } in evidence {
         let _ = write!(out, "{}{name}{}{text}{CLOSES}", OPENS[0], OPENS[1]);
     }
     out + "</body>\n</html>\n"

@@ -21,7 +21,7 @@ use crate::store::journal::sha256;
 
 /// A part of the material in the text of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
+pub struct MaterialSection {
     pub name: &'static str,
     pub text: String,
 }
@@ -90,17 +90,17 @@ fn line(json: &str) -> String {
     format!("{}{of_fields} {json}\n", digest(json))
 }
 
-fn section<'a, T: Serialize + 'a>(name: &'static str, pieces: impl IntoIterator<Item = &'a T>) -> Section {
+fn section<'a, T: Serialize + 'a>(name: &'static str, pieces: impl IntoIterator<Item = &'a T>) -> MaterialSection {
     let lines: Vec<String> = pieces.into_iter().map(json).collect();
     if lines.iter().map(String::len).sum::<usize>() <= PLAIN {
-        return Section { name, text: lines.iter().map(|json| line(json)).collect() };
+        return MaterialSection { name, text: lines.iter().map(|json| line(json)).collect() };
     }
     // A digest cannot be packed, and one for the block is enough to find a changed byte.
     let block = |lines: &[String]| {
         let packed = pack(&lines.join("\n"));
         format!("{} {packed}\n", digest(&packed))
     };
-    Section { name, text: format!("packed\n{}", lines.chunks(BLOCK).map(block).collect::<String>()) }
+    MaterialSection { name, text: format!("packed\n{}", lines.chunks(BLOCK).map(block).collect::<String>()) }
 }
 
 fn pack(text: &str) -> String {
@@ -118,7 +118,7 @@ fn unpack(packed: &str) -> Option<String> {
 }
 
 /// The material as text.
-pub fn write(m: &Material) -> Vec<Section> {
+pub fn write(m: &Material) -> Vec<MaterialSection> {
     vec![
         section("head", [&m.head]),
         section("groups", &m.groups),

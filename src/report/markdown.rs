@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::document::{Block, Document, Plot, Table};
-use super::lines::Section;
+use super::lines::MaterialSection;
 use super::words::clock;
 
 /// Before a section in the file of the evidence.
@@ -103,7 +103,7 @@ fn plot(out: &mut String, p: &Plot) {
 }
 
 /// The file beside the Markdown.
-pub fn evidence(sections: &[Section]) -> String {
+pub fn evidence(sections: &[MaterialSection]) -> String {
     sections.iter().map(|s| format!("{SECTION}{}\n{}", s.name, s.text)).collect()
 }
 

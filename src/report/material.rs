@@ -12,7 +12,7 @@ use crate::core::model::roster::{GroupIx, Number, PortAt, Roster};
 use crate::core::model::time::Time;
 use crate::core::notice::{NoticeKind, NoticeStatus, Severity};
 use crate::core::rollback::entry::Entry;
-use crate::store::Link;
+use crate::store::ChainLink;
 use crate::store::seen::Place;
 
 /// Of the material's format.
@@ -132,7 +132,7 @@ pub struct Material {
     pub groups: Vec<GroupPart>,
     pub numbers: Vec<NumberPart>,
     /// From the first record on.
-    pub journal: Vec<Link>,
+    pub journal: Vec<ChainLink>,
     pub told: Vec<Told>,
     pub outcomes: Outcomes,
     pub again: Vec<Again>,
@@ -166,7 +166,7 @@ impl Material {
 
     /// The journal's entries, oldest first. What cannot be read is left out; [`super::verify`] says so.
     pub fn records(&self) -> Vec<Recorded> {
-        let read = |link: &Link| {
+        let read = |link: &ChainLink| {
             let entry = serde_json::from_str(&link.shown).ok()?;
             Some(Recorded { seq: link.seq, seen: link.seen, at: Time::from_millis(link.at_ms), entry })
         };

@@ -2,10 +2,10 @@
 //!
 //! A part of which there is nothing to say is not there.
 
-use super::document::{Block, Document, Mark, Part, Plot, Table};
+use super::document::{Block, Document, DocumentPart, Plot, PlotMark, Table};
 use super::material::{EntriesKept, Material};
 use super::open::{OpenEnds, open_ends, orders};
-use super::outcomes::{Series, Tally};
+use super::outcomes::{OutcomeTally, Series};
 use super::steps::{Reaction, reactions};
 use super::timeline::{LineKind, TimelineLine, condensed, timeline};
 use super::words::{clock, count, day_and_clock, instant, numbers, sentence, span};
@@ -59,7 +59,7 @@ pub fn report(m: &Material) -> Document {
 }
 
 /// The whole day in three sentences.
-fn summary(m: &Material, reactions: &[Reaction<'_>], open: &OpenEnds, roster: &Roster) -> Part {
+fn summary(m: &Material, reactions: &[Reaction<'_>], open: &OpenEnds, roster: &Roster) -> DocumentPart {
     let (failed, all) = (u64::from(m.outcomes.people_failed), u64::from(m.outcomes.people));
     let worst = m.outcomes.groups.iter().max_by_key(|t| t.callers_failed).filter(|t| t.callers_failed > 0);
     let met = match worst {
@@ -122,13 +122,13 @@ fn summary(m: &Material, reactions: &[Reaction<'_>], open: &OpenEnds, roster: &R
         count(roster.len() as u64, "number", "numbers"),
         count(m.groups.len() as u64, "group", "groups")
     );
-    Part {
+    DocumentPart {
         heading: "Summary".to_owned(),
         blocks: vec![Block::Paragraph(format!("{met}. {did}. {left}.")), Block::Paragraph(whose)],
     }
 }
 
-fn row<K>(t: &Tally<K>, name: String) -> Vec<String> {
+fn row<K>(t: &OutcomeTally<K>, name: String) -> Vec<String> {
     let at = |at: Option<Time>| at.map_or_else(|| "–".to_owned(), day_and_clock);
     let why: Vec<String> = t
         .reasons
@@ -151,7 +151,7 @@ fn row<K>(t: &Tally<K>, name: String) -> Vec<String> {
 }
 
 /// Who met a failure, how many of how many, from when to when.
-fn impact(m: &Material, roster: &Roster) -> Option<Part> {
+fn impact(m: &Material, roster: &Roster) -> Option<DocumentPart> {
     let head = |of| {
         Table::new(&[
             of,
@@ -190,11 +190,11 @@ fn impact(m: &Material, roster: &Roster) -> Option<Part> {
             if m.outcomes.unsettled == 1 { "is" } else { "are" }
         )));
     }
-    Some(Part { heading: "Impact".to_owned(), blocks })
+    Some(DocumentPart { heading: "Impact".to_owned(), blocks })
 }
 
 /// Traffic of each group, with what was done about it.
-fn plots(m: &Material, lines: &[TimelineLine], roster: &Roster) -> Option<Part> {
+fn plots(m: &Material, lines: &[TimelineLine], roster: &Roster) -> Option<DocumentPart> {
     let key = condensed(lines);
     let is_action = |l: &&TimelineLine| {
         matches!(l.kind, LineKind::Entry(Topic::Decision | Topic::Proof | Topic::Person | Topic::Change))
@@ -204,7 +204,7 @@ fn plots(m: &Material, lines: &[TimelineLine], roster: &Roster) -> Option<Part> 
             l.group.as_ref().is_none_or(|g| *g == s.group) && l.channel.is_none_or(|c| c == s.channel)
         };
         let ours = key.iter().filter(is_action).filter(is_ours);
-        let marks = ours.take(MOST_MARKS).map(|l| Mark { at: l.at, text: l.told(roster) }).collect();
+        let marks = ours.take(MOST_MARKS).map(|l| PlotMark { at: l.at, text: l.told(roster) }).collect();
         Block::Plot(Plot {
             title: format!("{}, {}", s.group, s.channel),
             from: m.head.from,
@@ -219,11 +219,11 @@ fn plots(m: &Material, lines: &[TimelineLine], roster: &Roster) -> Option<Part> 
         })
     };
     let blocks: Vec<Block> = m.outcomes.series.iter().map(plot).collect();
-    (!blocks.is_empty()).then(|| Part { heading: "Traffic and outcomes".to_owned(), blocks })
+    (!blocks.is_empty()).then(|| DocumentPart { heading: "Traffic and outcomes".to_owned(), blocks })
 }
 
 /// Each decision with its steps and the spans between them.
-fn detection(reactions: &[Reaction<'_>], roster: &Roster) -> Option<Part> {
+fn detection(reactions: &[Reaction<'_>], roster: &Roster) -> Option<DocumentPart> {
     let mut blocks = Vec::new();
     for r in reactions {
         let text =
@@ -240,7 +240,7 @@ fn detection(reactions: &[Reaction<'_>], roster: &Roster) -> Option<Part> {
         }
         blocks.push(Block::Table(table));
     }
-    (!blocks.is_empty()).then(|| Part { heading: "Detection and reaction".to_owned(), blocks })
+    (!blocks.is_empty()).then(|| DocumentPart { heading: "Detection and reaction".to_owned(), blocks })
 }
 
 fn table_of(lines: &[TimelineLine], roster: &Roster) -> Table {
@@ -250,7 +250,7 @@ fn table_of(lines: &[TimelineLine], roster: &Roster) -> Table {
     table
 }
 
-fn timelines(lines: &[TimelineLine], roster: &Roster) -> Option<Part> {
+fn timelines(lines: &[TimelineLine], roster: &Roster) -> Option<DocumentPart> {
     let key = condensed(lines);
     let (all, more) = lines.split_at(cut_at(lines.len(), MOST_LINES));
     let mut blocks = Vec::new();
@@ -264,11 +264,11 @@ fn timelines(lines: &[TimelineLine], roster: &Roster) -> Option<Part> {
         };
         blocks.push(Block::Folded(title, table_of(all, roster)));
     }
-    (!blocks.is_empty()).then(|| Part { heading: "Timeline".to_owned(), blocks })
+    (!blocks.is_empty()).then(|| DocumentPart { heading: "Timeline".to_owned(), blocks })
 }
 
 /// Test calls, and how late the logs were.
-fn measured(m: &Material, roster: &Roster) -> Option<Part> {
+fn measured(m: &Material, roster: &Roster) -> Option<DocumentPart> {
     let mut blocks = Vec::new();
     let mut probes = Table::new(&["Number", "Channel", "Served", "Failed", "Could not be measured"]);
     let mut worst: Vec<_> = m.outcomes.probes.iter().collect();
@@ -305,16 +305,16 @@ fn measured(m: &Material, roster: &Roster) -> Option<Part> {
         blocks.push(Block::Paragraph("From the end of an entry until it was seen in Twilio's log:".to_owned()));
         blocks.push(Block::Table(table));
     }
-    (!blocks.is_empty()).then(|| Part { heading: "Test calls and log lag".to_owned(), blocks })
+    (!blocks.is_empty()).then(|| DocumentPart { heading: "Test calls and log lag".to_owned(), blocks })
 }
 
-fn ends(open: &OpenEnds) -> Option<Part> {
+fn ends(open: &OpenEnds) -> Option<DocumentPart> {
     let blocks = vec![Block::List(open.lines.clone())];
-    (!open.lines.is_empty()).then(|| Part { heading: "Open ends".to_owned(), blocks })
+    (!open.lines.is_empty()).then(|| DocumentPart { heading: "Open ends".to_owned(), blocks })
 }
 
 /// What other settings would have done.
-fn other(m: &Material, roster: &Roster) -> Option<Part> {
+fn other(m: &Material, roster: &Roster) -> Option<DocumentPart> {
     let other = m.other.as_ref()?;
     let at = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), day_and_clock);
     let mut table =
@@ -338,19 +338,19 @@ fn other(m: &Material, roster: &Roster) -> Option<Part> {
     if !table.rows.is_empty() {
         blocks.push(Block::Table(table));
     }
-    Some(Part { heading: "With other settings".to_owned(), blocks })
+    Some(DocumentPart { heading: "With other settings".to_owned(), blocks })
 }
 
-fn gaps() -> Part {
+fn gaps() -> DocumentPart {
     let gap = |text: &str| Block::Gap(text.to_owned());
-    Part {
+    DocumentPart {
         heading: "In words".to_owned(),
         blocks: vec![gap("What broke, and why"), gap("What went well"), gap("What is to be done, by whom and by when")],
     }
 }
 
 /// On what this rests, and how to verify it.
-fn proof(m: &Material, reactions: &[Reaction<'_>]) -> Part {
+fn proof(m: &Material, reactions: &[Reaction<'_>]) -> DocumentPart {
     let mut blocks = Vec::new();
     let last = m.journal.last().map_or(0, |link| link.seq);
     blocks.push(Block::Paragraph(format!(
@@ -389,5 +389,5 @@ fn proof(m: &Material, reactions: &[Reaction<'_>]) -> Part {
             instant(kept)
         )));
     }
-    Part { heading: "On what this rests".to_owned(), blocks }
+    DocumentPart { heading: "On what this rests".to_owned(), blocks }
 }

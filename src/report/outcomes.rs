@@ -17,9 +17,9 @@ pub struct Outcomes {
     pub people: u32,
     pub people_failed: u32,
     pub series: Vec<Series>,
-    pub groups: Vec<Tally<GroupName>>,
-    pub numbers: Vec<Tally<NumberId>>,
-    pub lags: Vec<Lag>,
+    pub groups: Vec<OutcomeTally<GroupName>>,
+    pub numbers: Vec<OutcomeTally<NumberId>>,
+    pub lags: Vec<LogLag>,
     pub probes: Vec<ProbeTally>,
     /// Test calls and messages that failed.
     pub probes_failed: Vec<ProbeFailed>,
@@ -50,7 +50,7 @@ pub struct Series {
 
 /// Figures of a group or number on one channel. `calls` are calls or messages that came in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally<K> {
+pub struct OutcomeTally<K> {
     pub of: K,
     pub channel: Channel,
     pub calls: u32,
@@ -67,7 +67,7 @@ pub struct Tally<K> {
 
 /// How late a log was: seconds from an entry's end until it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lag {
+pub struct LogLag {
     pub source: String,
     pub entries: u32,
     pub median_ms: u64,

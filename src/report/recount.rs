@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::material::{Again, EntriesKept, Head, Material, OtherRow, OtherSettings, Recorded, Taken};
-use super::outcomes::{Lag, Outcomes, ProbeFailed, ProbeTally, Series, Tally, VerdictSaid};
+use super::outcomes::{LogLag, OutcomeTally, Outcomes, ProbeFailed, ProbeTally, Series, VerdictSaid};
 use crate::core::control::{Control, Recovery};
 use crate::core::detect::engine::{Engine, EngineEvent, EngineSettings};
 use crate::core::detect::ledger::OutcomeChange;
@@ -76,14 +76,14 @@ impl Count {
         self.callers.insert(caller);
     }
 
-    fn tally<K>(self, of: K, channel: Channel) -> Tally<K> {
+    fn tally<K>(self, of: K, channel: Channel) -> OutcomeTally<K> {
         let mut reasons: BTreeMap<(Reason, Option<Code>), u32> = BTreeMap::new();
         for (_, reason, code) in self.failing.values() {
             *reasons.entry((*reason, *code)).or_default() += 1;
         }
         let mut reasons: Vec<_> = reasons.into_iter().map(|((reason, code), n)| (reason, code, n)).collect();
         reasons.sort_by_key(|(.., n)| std::cmp::Reverse(*n));
-        Tally {
+        OutcomeTally {
             of,
             channel,
             calls: self.calls,
@@ -324,7 +324,7 @@ fn probes(m: &Material, roster: &Roster) -> (Vec<ProbeTally>, Vec<ProbeFailed>) 
 }
 
 /// How late the logs were. Entries that ended before the agent began say nothing of that.
-fn lags(m: &Material) -> Vec<Lag> {
+fn lags(m: &Material) -> Vec<LogLag> {
     let began = m.taken.iter().find(|t| t.entry.is_none()).map_or(Time::NEVER, |t| t.at);
     let mut seen = std::collections::HashSet::new();
     let mut lags: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
@@ -346,7 +346,7 @@ fn lags(m: &Material) -> Vec<Lag> {
     let lag = |(source, mut all): (usize, Vec<u64>)| {
         all.sort_unstable();
         let at = |share: f64| all[((all.len() as f64 * share).ceil() as usize).clamp(1, all.len()) - 1];
-        Lag {
+        LogLag {
             source: Source::ALL[source].label().to_owned(),
             entries: all.len() as u32,
             median_ms: at(0.5),

@@ -12,7 +12,7 @@ use crate::core::rollback::entry::Entry;
 
 /// One step, and how long after the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct ReactionStep {
     pub at: Time,
     pub what: String,
 }
@@ -21,7 +21,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Reaction<'a> {
     pub decision: &'a Decision,
-    pub steps: Vec<Step>,
+    pub steps: Vec<ReactionStep>,
     pub recomputed: Option<&'a Recomputed>,
 }
 
@@ -54,7 +54,7 @@ impl Reached {
     }
 
     /// The step, told at the instant at which the last number had it.
-    fn step(self, what: &str, all: usize, roster: &Roster) -> Option<Step> {
+    fn step(self, what: &str, all: usize, roster: &Roster) -> Option<ReactionStep> {
         let (first, last) = self.first.zip(self.last)?;
         let of = match self.numbers.len() {
             n if n == all && all == 1 => String::new(),
@@ -63,22 +63,22 @@ impl Reached {
         };
         let began =
             if first < last { format!(" (the first {} earlier)", span(last.since(first))) } else { String::new() };
-        Some(Step { at: last, what: format!("{what}{of}{began}") })
+        Some(ReactionStep { at: last, what: format!("{what}{of}{began}") })
     }
 }
 
-fn steps(m: &Material, records: &[Recorded], at: &Recorded, decision: &Decision, roster: &Roster) -> Vec<Step> {
+fn steps(m: &Material, records: &[Recorded], at: &Recorded, decision: &Decision, roster: &Roster) -> Vec<ReactionStep> {
     let mut steps = Vec::new();
     if let Some(since) = decision.evidence.since {
         let what = if decision.evidence.callers > 0 { "first failing call that counts" } else { "first sign" };
-        steps.push(Step { at: since, what: what.to_owned() });
+        steps.push(ReactionStep { at: since, what: what.to_owned() });
     }
-    steps.push(Step { at: at.at, what: "decided".to_owned() });
+    steps.push(ReactionStep { at: at.at, what: "decided".to_owned() });
     let all = decision.numbers.len();
     let (mut intended, mut read_back, mut proven, mut unproven) = <(Reached, Reached, Reached, Reached)>::default();
     let ours = records.iter().filter(|r| r.seq > at.seq && r.at <= m.head.to);
     for r in ours.filter(|r| r.entry.decision() == Some(decision.id)) {
-        let mut step = |what: String| steps.push(Step { at: r.at, what });
+        let mut step = |what: String| steps.push(ReactionStep { at: r.at, what });
         if let Entry::Refused { guard, .. } = &r.entry {
             step(format!("waited: {}", guard.text()));
         } else if let Entry::Asked { guard, .. } = &r.entry {
@@ -109,7 +109,7 @@ fn steps(m: &Material, records: &[Recorded], at: &Recorded, decision: &Decision,
         && let Some(told) = m.told.iter().find(|t| t.decision == Some(decision.id) && t.delivery == "delivered")
     {
         let ended = told.ended.unwrap_or(told.at);
-        steps.push(Step { at: ended, what: format!("{} was told", told.notifier) });
+        steps.push(ReactionStep { at: ended, what: format!("{} was told", told.notifier) });
     }
     steps.sort_by_key(|s| s.at);
     steps

@@ -4,7 +4,7 @@ use super::document::Block;
 use super::lines;
 use super::material::{Again, EntriesKept, FORM, GroupPart, Head, Material, NumberPart, Taken, Told};
 use super::model::report;
-use super::outcomes::{Outcomes, Tally};
+use super::outcomes::{OutcomeTally, Outcomes};
 use super::recount;
 use super::verify::{ReportFile, intact, verify};
 use super::{handover, html, markdown};
@@ -23,7 +23,7 @@ use crate::core::model::verdict::{Evidence, ReasonCount};
 use crate::core::notice::{NoticeKind, NoticeStatus, Severity};
 use crate::core::rollback::entry::Entry;
 use crate::core::routing::record::NumberRecord;
-use crate::store::Link;
+use crate::store::ChainLink;
 use crate::store::seen::Place;
 use crate::testing::{ACCOUNT, ours};
 
@@ -39,7 +39,7 @@ fn place(n: u64) -> Place {
     serde_json::from_value(serde_json::json!(n)).unwrap()
 }
 
-fn journal(roster: &crate::core::model::roster::Roster) -> Vec<Link> {
+fn journal(roster: &crate::core::model::roster::Roster) -> Vec<ChainLink> {
     let (n, channel, decision) = (ours("+15005550100"), Channel::Voice, DecisionId(1));
     let evidence = Evidence {
         callers: 4,
@@ -101,7 +101,7 @@ fn journal(roster: &crate::core::model::roster::Roster) -> Vec<Link> {
         let whole = crate::core::model::value::whole_json(&entry).unwrap();
         let withheld = if shown == whole { String::new() } else { crate::store::journal::sha256(whole.as_bytes()) };
         let decision = entry.decision().map(|d| d.0 as i64);
-        Link {
+        ChainLink {
             seq: i as i64 + 1,
             seen: place(if seconds < 600 { 1 } else { 1000 }),
             at_ms: at(seconds).as_millis(),
@@ -383,9 +383,9 @@ fn a_report_of_two_thousand_numbers_and_a_day_is_small() {
     m.outcomes.numbers = m
         .numbers
         .iter()
-        .map(|n| Tally {
+        .map(|n| OutcomeTally {
             of: n.id,
-            ..Tally {
+            ..OutcomeTally {
                 of: n.id,
                 channel: Channel::Voice,
                 calls: 60,

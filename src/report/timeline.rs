@@ -15,7 +15,7 @@ use crate::core::model::time::Time;
 use crate::core::model::verdict::Verdict;
 use crate::core::notice::NoticeStatus;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::sentence::{Actor, Sentence, Topic, Weight};
+use crate::core::rollback::sentence::{Actor, Sentence, SentenceWeight, Topic};
 
 /// What a line tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,7 +177,7 @@ fn verdicts(m: &Material, roster: &Roster) -> Vec<TimelineLine> {
 /// A step of one number on its way to a result, or its result, with what makes it like others.
 fn step(entry: &Entry, sentence: &Sentence) -> Option<(StepKey, NumberId)> {
     let result = if let Entry::Result { result, .. } = entry { Some(*result) } else { None };
-    if sentence.topic == Topic::Port || result.is_none() && sentence.weight > Weight::Step {
+    if sentence.topic == Topic::Port || result.is_none() && sentence.weight > SentenceWeight::Step {
         return None;
     }
     // What is as asked needs no more words, which name a call or a digest and differ with each number.
@@ -195,7 +195,7 @@ fn told_step((id, channel, text, more): &StepKey, steps: &Steps, of: &Sentence) 
         who: AGENT.to_owned(),
         text: format!("{id}, {channel}: {text}{more}{until}"),
         of: steps.numbers.clone(),
-        is_key: of.weight == Weight::Key,
+        is_key: of.weight == SentenceWeight::Key,
         group: of.group.clone(),
         channel: Some(*channel),
     }
@@ -214,7 +214,7 @@ fn line(at: Time, sentence: &Sentence) -> TimelineLine {
         },
         text: format!("{id}{}{more}", sentence.text),
         of: sentence.numbers.clone(),
-        is_key: sentence.weight == Weight::Key,
+        is_key: sentence.weight == SentenceWeight::Key,
         group: sentence.group.clone(),
         channel: sentence.channel,
     }

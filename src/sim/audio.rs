@@ -1,6 +1,6 @@
 //! What a call sounds like, made from scratch: tones, keys, and something like speech.
 //!
-//! Sound is a function of what answered ([`Part`]s) and of the call's own luck; nothing here knows how
+//! Sound is a function of what answered ([`SoundPart`]s) and of the call's own luck; nothing here knows how
 //! Ringback listens. Speech is a buzz through the resonances of a few vowels, in syllables: it has a
 //! voice's rhythm, pitch and spectrum, and says nothing. Everything passes mu-law, as on a telephone line.
 
@@ -13,7 +13,7 @@ pub const RATE: u32 = 8000;
 
 /// A stretch of sound; its length is in seconds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Part {
+pub enum SoundPart {
     Silence(f64),
     /// North America's: 2 s on, 4 s off.
     Ringing(f64),
@@ -27,24 +27,24 @@ pub enum Part {
 }
 
 /// The sound of `parts`, one after the other, cut or filled up to `seconds`.
-pub fn render(parts: &[Part], seconds: f64, luck: &mut Chance) -> Vec<i16> {
+pub fn render(parts: &[SoundPart], seconds: f64, luck: &mut Chance) -> Vec<i16> {
     let mut out = Vec::new();
     for part in parts {
         match part {
-            Part::Silence(seconds) => tone(&mut out, *seconds, &[]),
-            Part::Ringing(seconds) => cadence(&mut out, *seconds, &[440.0, 480.0], 2.0, 4.0),
-            Part::Busy(seconds) => cadence(&mut out, *seconds, &[480.0, 620.0], 0.5, 0.5),
-            Part::Reorder(seconds) => cadence(&mut out, *seconds, &[480.0, 620.0], 0.25, 0.25),
-            Part::Special => {
+            SoundPart::Silence(seconds) => tone(&mut out, *seconds, &[]),
+            SoundPart::Ringing(seconds) => cadence(&mut out, *seconds, &[440.0, 480.0], 2.0, 4.0),
+            SoundPart::Busy(seconds) => cadence(&mut out, *seconds, &[480.0, 620.0], 0.5, 0.5),
+            SoundPart::Reorder(seconds) => cadence(&mut out, *seconds, &[480.0, 620.0], 0.25, 0.25),
+            SoundPart::Special => {
                 for (hz, seconds) in [(985.2, 0.38), (1370.6, 0.274), (1776.7, 0.38)] {
                     tone(&mut out, seconds, &[hz]);
                 }
             }
-            Part::Keys(keys) => keys.chars().filter_map(key).for_each(|pair| {
+            SoundPart::Keys(keys) => keys.chars().filter_map(key).for_each(|pair| {
                 tone(&mut out, 0.15, &pair);
                 tone(&mut out, 0.1, &[]);
             }),
-            Part::Speech(seconds) => speak(&mut out, *seconds, luck),
+            SoundPart::Speech(seconds) => speak(&mut out, *seconds, luck),
         }
     }
     out.resize((seconds * f64::from(RATE)) as usize, 0.0);

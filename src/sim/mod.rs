@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 pub use fault::{ApiFault, ApiFaultKind, ApiFaultScope};
 pub use http::route::EndpointClass;
 pub use number::{SimEffect, Update};
-pub use row::Actor;
+pub use row::AuditActor;
 pub use scenario::*;
 pub use stats::Stats;
 pub use story::{STORIES, Story};

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::http::error::ApiError;
-use super::row::Actor;
+use super::row::AuditActor;
 use super::scenario::{PortStatusChange, Routing};
 use crate::core::model::id::{ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
@@ -147,7 +147,7 @@ pub enum MessageRoute {
 }
 
 /// What must exist for an update that names it.
-pub struct Known<'a> {
+pub struct KnownTargets<'a> {
     pub applications: &'a [ApplicationSid],
     pub trunks: &'a [TrunkSid],
 }
@@ -232,7 +232,7 @@ impl SimNumberRecord {
     pub fn update(
         &mut self,
         parameters: &BTreeMap<String, String>,
-        known: &Known<'_>,
+        known: &KnownTargets<'_>,
         now: Time,
     ) -> Result<Vec<SimChange>, ApiError> {
         let mut next = self.clone();
@@ -267,7 +267,7 @@ impl SimNumberRecord {
 }
 
 impl Spec {
-    fn accepts(&self, value: &str, known: &Known<'_>) -> Result<(), ApiError> {
+    fn accepts(&self, value: &str, known: &KnownTargets<'_>) -> Result<(), ApiError> {
         let name = self.parameter;
         let refuse = |code, text: &str| Err(ApiError::bad_request(code, &format!("{name} {text}: {value}")));
         match self.kind {
@@ -369,7 +369,7 @@ pub enum SimEffect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     pub number: E164,
-    pub by: Actor,
+    pub by: AuditActor,
     pub effect: SimEffect,
     pub changes: Vec<SimChange>,
 }
@@ -408,7 +408,7 @@ mod tests {
     }
 
     fn update(record: &mut SimNumberRecord, parameters: &[(&str, &str)]) -> Result<Vec<SimChange>, u32> {
-        let known = Known { applications: &[APP.parse().unwrap()], trunks: &[TRUNK.parse().unwrap()] };
+        let known = KnownTargets { applications: &[APP.parse().unwrap()], trunks: &[TRUNK.parse().unwrap()] };
         let map = parameters.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         record.update(&map, &known, Time::from_secs(9)).map_err(|e| e.code)
     }

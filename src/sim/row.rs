@@ -443,12 +443,12 @@ pub struct Audit {
     pub number: u32,
     /// Name of the property, what it was, what it became.
     pub changes: Vec<(&'static str, String, String)>,
-    pub by: Actor,
+    pub by: AuditActor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Actor {
+pub enum AuditActor {
     /// By the API, with the account's credentials.
     Api,
     /// A person in the Console.

@@ -1,13 +1,13 @@
 //! Who calls when: arrivals of a number over the day, and the people behind them.
 
 use super::chance::{self, Chance, Purpose};
-use super::scenario::{ScenarioTraffic, Shape};
+use super::scenario::{ScenarioTraffic, TrafficShape};
 use crate::core::model::time::Time;
 
 /// A person's telephone number, as digits; also who they are.
 pub type Caller = u64;
 
-impl Shape {
+impl TrafficShape {
     /// Traffic at this hour of the local day, as a part of the peak.
     fn at(self, hour: f64) -> f64 {
         let hill = |peak: f64, width: f64, floor: f64| {
@@ -16,14 +16,14 @@ impl Shape {
             floor + (1.0 - floor) * (-(away / width).powi(2)).exp()
         };
         match self {
-            Shape::Flat => 1.0,
-            Shape::Day => hill(13.5, 4.2, 0.12),
-            Shape::Evening => hill(19.0, 3.0, 0.10),
-            Shape::Office if !(8.0..18.0).contains(&hour) => 0.04,
-            Shape::Office if hour < 9.0 => 0.04 + 0.96 * (hour - 8.0),
-            Shape::Office if (12.0..13.0).contains(&hour) => 0.62,
-            Shape::Office if hour >= 17.5 => 1.0 - 1.92 * (hour - 17.5),
-            Shape::Office => 1.0,
+            TrafficShape::Flat => 1.0,
+            TrafficShape::Day => hill(13.5, 4.2, 0.12),
+            TrafficShape::Evening => hill(19.0, 3.0, 0.10),
+            TrafficShape::Office if !(8.0..18.0).contains(&hour) => 0.04,
+            TrafficShape::Office if hour < 9.0 => 0.04 + 0.96 * (hour - 8.0),
+            TrafficShape::Office if (12.0..13.0).contains(&hour) => 0.62,
+            TrafficShape::Office if hour >= 17.5 => 1.0 - 1.92 * (hour - 17.5),
+            TrafficShape::Office => 1.0,
         }
     }
 }
@@ -49,7 +49,7 @@ impl ScenarioTraffic {
 ///
 /// Candidates come at the highest rate that the day can reach; each is kept with the probability that
 /// the hour gives it. A change of traffic thereby changes who is left out, never who might have called.
-pub struct Arrivals {
+pub struct ArrivalProcess {
     chance: Chance,
     /// Candidates a millisecond.
     rate: f64,
@@ -64,9 +64,9 @@ pub struct Candidate {
     pub kept: f64,
 }
 
-impl Arrivals {
-    pub fn new(seed: u64, purpose: Purpose, number: usize, rate: f64, from: Time) -> Arrivals {
-        Arrivals {
+impl ArrivalProcess {
+    pub fn new(seed: u64, purpose: Purpose, number: usize, rate: f64, from: Time) -> ArrivalProcess {
+        ArrivalProcess {
             chance: chance::stream(seed, purpose, number as u64, 0),
             rate,
             at: from.as_millis() as f64,
@@ -120,7 +120,7 @@ mod tests {
     fn arrivals_have_the_rate_asked_for_and_ignore_each_other() {
         let hour = Time::from_secs(3600);
         let within_hour = |number| {
-            let mut a = Arrivals::new(1, Purpose::Calls, number, 600.0 / 3_600_000.0, Time::EPOCH);
+            let mut a = ArrivalProcess::new(1, Purpose::Calls, number, 600.0 / 3_600_000.0, Time::EPOCH);
             std::iter::from_fn(move || a.next()).take_while(|c| c.at < hour).map(|c| c.at).collect::<Vec<_>>()
         };
         let first = within_hour(0);
@@ -132,13 +132,14 @@ mod tests {
 
     #[test]
     fn every_hour_of_every_shape_is_a_share() {
-        for shape in [Shape::Flat, Shape::Day, Shape::Office, Shape::Evening] {
+        for shape in [TrafficShape::Flat, TrafficShape::Day, TrafficShape::Office, TrafficShape::Evening] {
             for minute in 0..1440 {
                 let s = shape.at(f64::from(minute) / 60.0);
                 assert!((0.0..=1.0).contains(&s), "{shape:?} at minute {minute}: {s}");
             }
         }
-        let office = ScenarioTraffic { shape: Shape::Office, utc_offset: -5 * 3600, ..ScenarioTraffic::default() };
+        let office =
+            ScenarioTraffic { shape: TrafficShape::Office, utc_offset: -5 * 3600, ..ScenarioTraffic::default() };
         let three = "2026-11-20T03:00:00-05:00".parse().unwrap();
         assert!(office.shape_at(three) < 0.1 && office.shape_at("2026-11-20T10:00:00-05:00".parse().unwrap()) == 1.0);
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::chance::Chance;
 use super::handler::{Does, Handlers, SimFetched};
 use super::row::{After, CallDirection, SimAlert, SimCall, SimCallStatus, SimSubject, WITHHELD};
-use super::scenario::{BrokenWebhook, Callers, Scenario, ScenarioTraffic};
+use super::scenario::{BrokenWebhook, CallerIds, Scenario, ScenarioTraffic};
 use super::traffic::Caller;
 use crate::core::model::id::{AlertSid, E164};
 use crate::core::model::time::Time;
@@ -401,9 +401,9 @@ impl Take<'_> {
         leg.from = match self.stage.traffic.callers {
             // One of the words and numbers that stand for nobody.
             _ if withheld => self.dial.caller % WITHHELD.len() as u64,
-            Callers::Many => self.dial.caller,
-            Callers::Withheld => self.dial.caller % WITHHELD.len() as u64,
-            Callers::One => ONE,
+            CallerIds::Many => self.dial.caller,
+            CallerIds::Withheld => self.dial.caller % WITHHELD.len() as u64,
+            CallerIds::One => ONE,
         };
         leg.to = self.dial.to.as_u64();
         leg.listed = ended.plus(l.lags[0]);

@@ -20,12 +20,12 @@ use super::handler::Handlers;
 use super::http::error::ApiError;
 use super::http::route::EndpointClass;
 use super::log::SimLog;
-use super::number::{Known, SimEffect, SimField, SimNumber, SimNumberRecord, Update};
+use super::number::{KnownTargets, SimEffect, SimField, SimNumber, SimNumberRecord, Update};
 use super::queue::Queue;
-use super::row::{Actor, Audit, SimAlert, SimCall, SimMessage, SimSubject};
-use super::scenario::{Campaign, Happening, Scenario, ScenarioError, ScenarioGroup, ScenarioTraffic, Storm};
+use super::row::{Audit, AuditActor, SimAlert, SimCall, SimMessage, SimSubject};
+use super::scenario::{Happening, Scenario, ScenarioError, ScenarioGroup, ScenarioTraffic, Storm, TextCampaign};
 use super::text::Arrival;
-use super::traffic::{self, Arrivals, Caller};
+use super::traffic::{self, ArrivalProcess, Caller};
 use super::truth::{TimelineMark, Truth, TruthLedger};
 use super::voice::{Dial, Fared, SimFate, SimServed, SimStage};
 use crate::core::model::id::{AlertSid, Channel, E164, NumberSid};
@@ -52,7 +52,7 @@ pub struct World {
     by_sid: HashMap<NumberSid, u32>,
     pub(super) groups: Vec<GroupState>,
     pub(super) handlers: Handlers,
-    arrivals: Vec<[Arrivals; 2]>,
+    arrivals: Vec<[ArrivalProcess; 2]>,
     pub(super) queue: Queue<Next>,
     /// What requests have made.
     pub(super) outbound: Outbound,
@@ -80,7 +80,7 @@ pub(super) enum Next {
         attempt: SimAttempt,
     },
     Campaign {
-        campaign: Campaign,
+        campaign: TextCampaign,
         text: u32,
     },
     Storm {
@@ -193,8 +193,8 @@ impl World {
         let calls = t.peak(t.calls_per_hour, t.floor_per_hour, rank) * most;
         let messages = t.peak(t.messages_per_hour, 0.0, rank) * most;
         self.arrivals.push([
-            Arrivals::new(seed, Purpose::Calls, index, calls, begin),
-            Arrivals::new(seed, Purpose::Messages, index, messages, begin),
+            ArrivalProcess::new(seed, Purpose::Calls, index, calls, begin),
+            ArrivalProcess::new(seed, Purpose::Messages, index, messages, begin),
         ]);
         let sid = NumberSid::from_u128(chance::sid("PN", &e164.to_string()));
         self.by_e164.insert(e164, number);
@@ -276,7 +276,7 @@ impl World {
             Next::Placed(placed) => self.placed(&placed),
             Next::Lands { number, set } => {
                 // Nobody is told of a refusal any more.
-                let _refused = self.update(number, &set, Actor::Api, SimEffect::Late);
+                let _refused = self.update(number, &set, AuditActor::Api, SimEffect::Late);
             }
         }
     }
@@ -412,12 +412,12 @@ impl World {
         &mut self,
         number: u32,
         set: &BTreeMap<String, String>,
-        by: Actor,
+        by: AuditActor,
         effect: SimEffect,
     ) -> Result<SimNumberRecord, ApiError> {
         let applications: Vec<_> = self.scenario.applications.iter().map(|a| a.sid).collect();
         let trunks: Vec<_> = self.scenario.trunks.iter().map(|t| t.sid).collect();
-        let known = Known { applications: &applications, trunks: &trunks };
+        let known = KnownTargets { applications: &applications, trunks: &trunks };
         let n = &mut self.numbers[number as usize];
         let mut record = n.record.clone();
         let changes = record.update(set, &known, self.now)?;

@@ -27,7 +27,7 @@ use crate::core::model::time::Time;
 use crate::replay::Player;
 use crate::sim::chance::{Chance, Purpose, stream};
 use line::{TrafficLine, peaks};
-use report::{FaultShape, FaultSight, GroupReport, Quiet, SimulationReport};
+use report::{FaultShape, FaultSight, Quiet, SimulatedGroup, SimulationReport};
 use traffic::{TrafficFault, TrafficModel};
 
 /// Callers a day on each number, of the trials with a fault: from a number that is called once an hour
@@ -105,7 +105,7 @@ pub fn simulate(
                 sights.push(FaultSight::new(fault, callers_a_day, &seen));
             }
         }
-        GroupReport {
+        SimulatedGroup {
             groups: kind.names.clone(),
             numbers: kind.channels.len(),
             budget: 1000.0 / kind.detection.params.budget.number_days,

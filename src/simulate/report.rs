@@ -10,12 +10,12 @@ use crate::core::model::id::GroupName;
 #[derive(Clone, Debug, Serialize)]
 pub struct SimulationReport {
     pub seed: u64,
-    pub groups: Vec<GroupReport>,
+    pub groups: Vec<SimulatedGroup>,
 }
 
 /// What the rules of some groups, alike in all but their name, would do.
 #[derive(Clone, Debug, Serialize)]
-pub struct GroupReport {
+pub struct SimulatedGroup {
     pub groups: Vec<GroupName>,
     /// In each of the groups.
     pub numbers: usize,
@@ -26,7 +26,7 @@ pub struct GroupReport {
     pub faults: Vec<FaultSight>,
 }
 
-impl GroupReport {
+impl SimulatedGroup {
     /// More false rollbacks than the budget, by more than chance explains.
     pub fn cries_wolf(&self) -> bool {
         self.quiet.rollbacks_per_1000.low > self.budget

@@ -62,7 +62,7 @@ fn hex(bytes: &[u8]) -> String {
 /// away: whoever tried every likely secret would have to try 2^128 salts with each. With it, and the whole, it is
 /// looked up like any digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub struct ChainLink {
     pub seq: i64,
     pub seen: Place,
     pub at_ms: i64,
@@ -77,10 +77,10 @@ pub struct Link {
     pub withheld: String,
 }
 
-impl Link {
+impl ChainLink {
     /// The record's hash, after that of the record before it.
     pub fn hash(&self, before: &str) -> String {
-        let Link { seq, seen, at_ms, fence, kind, decision, shown, withheld } = self;
+        let ChainLink { seq, seen, at_ms, fence, kind, decision, shown, withheld } = self;
         let decision = decision.map(|d| d.to_string()).unwrap_or_default();
         // Lengths first: no two records have the same bytes.
         sha256(
@@ -149,7 +149,8 @@ impl Store {
                 let salt = if shown == body { String::new() } else { salt().map_err(sqlx::Error::Io)? };
                 let withheld = if salt.is_empty() { String::new() } else { commitment(&salt, &body) };
                 let apart = (!salt.is_empty()).then(|| shown.clone());
-                hash = Link { seq, seen, at_ms, fence, kind: kind.to_owned(), decision, shown, withheld }.hash(&hash);
+                hash =
+                    ChainLink { seq, seen, at_ms, fence, kind: kind.to_owned(), decision, shown, withheld }.hash(&hash);
                 sqlx::query(
                     "INSERT INTO journal (seq, seen, at_ms, fence, kind, decision, body, shown, salt, hash)
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -258,7 +259,7 @@ impl Store {
     }
 
     /// Follows the chain and hands each record, as it may be shown, to `take` with its hash.
-    pub async fn follow(&self, mut take: impl FnMut(Link, &str)) -> Result<Whole, StoreError> {
+    pub async fn follow(&self, mut take: impl FnMut(ChainLink, &str)) -> Result<Whole, StoreError> {
         let doing = "verifying the journal";
         let broken = |seq| self.fault(doing, StoreProblem::BrokenAt(seq), None);
         let error = |e| self.error(doing, e);
@@ -304,9 +305,9 @@ impl Store {
 }
 
 /// A record's link from its row: what is withheld is committed to anew, from what is there.
-fn link(row: &SqliteRow) -> Result<Link, sqlx::Error> {
+fn link(row: &SqliteRow) -> Result<ChainLink, sqlx::Error> {
     let (body, shown, salt): (&str, Option<&str>, &str) = (row.try_get(6)?, row.try_get(7)?, row.try_get(8)?);
-    Ok(Link {
+    Ok(ChainLink {
         seq: row.try_get(0)?,
         seen: Place(row.try_get(1)?),
         at_ms: row.try_get(2)?,

@@ -177,13 +177,13 @@ pub struct HostError {
 
 /// Twilio's two JSON error shapes, the proxies' HTML, and nothing at all.
 #[derive(Debug, Default, PartialEq)]
-pub struct ErrorBody {
+pub struct TwilioErrorBody {
     pub code: Option<u32>,
     pub message: String,
 }
 
-impl ErrorBody {
-    pub fn parse(body: &[u8], ours: &Roster) -> ErrorBody {
+impl TwilioErrorBody {
+    pub fn parse(body: &[u8], ours: &Roster) -> TwilioErrorBody {
         #[derive(serde::Deserialize)]
         struct Shape {
             #[serde(default)]
@@ -202,10 +202,10 @@ impl ErrorBody {
                 (Some(title), Some(detail)) => Some(format!("{title}: {detail}")),
                 (title, detail) => title.or(detail),
             });
-            return ErrorBody { code, message: clip(&message.unwrap_or_default(), ours) };
+            return TwilioErrorBody { code, message: clip(&message.unwrap_or_default(), ours) };
         }
         let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        ErrorBody { code: None, message: clip(&without_tags(&without_escapes(&text)), ours) }
+        TwilioErrorBody { code: None, message: clip(&without_tags(&without_escapes(&text)), ours) }
     }
 }
 
@@ -265,13 +265,13 @@ mod tests {
     #[test]
     fn every_shape_of_error_body_is_read() {
         let old = br#"{"code":20429,"message":"Too Many Requests","more_info":"https://x","status":429}"#;
-        let parse = |body: &[u8]| ErrorBody::parse(body, &Roster::default());
-        assert_eq!(parse(old), ErrorBody { code: Some(20429), message: "Too Many Requests".into() });
+        let parse = |body: &[u8]| TwilioErrorBody::parse(body, &Roster::default());
+        assert_eq!(parse(old), TwilioErrorBody { code: Some(20429), message: "Too Many Requests".into() });
         let new = br#"{"type":"https://t","title":"Bad","status":400,"code":"21215","detail":"no such","errors":[]}"#;
-        assert_eq!(parse(new), ErrorBody { code: Some(21215), message: "Bad: no such".into() });
+        assert_eq!(parse(new), TwilioErrorBody { code: Some(21215), message: "Bad: no such".into() });
         let html = b"<html><head><title>502</title></head>\n<body><h1>Bad   Gateway</h1></body></html>";
-        assert_eq!(parse(html), ErrorBody { code: None, message: "502 Bad Gateway".into() });
-        assert_eq!(parse(b""), ErrorBody::default());
+        assert_eq!(parse(html), TwilioErrorBody { code: None, message: "502 Bad Gateway".into() });
+        assert_eq!(parse(b""), TwilioErrorBody::default());
         let cut = br#"{"code": 20001, "message": "a\u001b[2Jb\u202e \"c\" d\nFORGED"#;
         let told = parse(cut).message;
         assert!(told.ends_with("d FORGED") && !told.contains('\\') && !told.contains('\u{1b}'), "{told:?}");
@@ -283,9 +283,9 @@ mod tests {
         let json =
             br#"{"code":21211,"message":"The 'To' number +1 (415) 555-1212 is not valid, see https://u:p@h/?q=1"}"#;
         let said = "The 'To' number (…) is not valid, see https://h/?…";
-        assert_eq!(ErrorBody::parse(json, &Roster::default()).message, said);
+        assert_eq!(TwilioErrorBody::parse(json, &Roster::default()).message, said);
         let html = b"<p>no such number <b>415-555-1212</b></p>";
-        assert_eq!(ErrorBody::parse(html, &Roster::default()).message, "no such number (…)");
+        assert_eq!(TwilioErrorBody::parse(html, &Roster::default()).message, "no such number (…)");
         for blanks in 0..30 {
             let text = format!("{}{}415 555 1212", "x".repeat(CLIP - 15), ".".repeat(blanks));
             let said = clip(&text, &Roster::default());

@@ -68,7 +68,7 @@ enum State<G: Gate> {
 }
 
 /// How far a request came.
-pub enum Progress<S> {
+pub enum RequestProgress<S> {
     /// Nothing of it was sent, for there was no connection to send it on.
     Unsent,
     /// Nothing of it was sent.
@@ -96,11 +96,11 @@ impl<G: Gate> FirstByte<G> {
     }
 
     /// The request has ended.
-    pub fn end(&self) -> Progress<G::Stop> {
+    pub fn end(&self) -> RequestProgress<G::Stop> {
         match std::mem::replace(&mut *self.0.lock(), State::Over) {
-            State::Waits | State::Over => Progress::Unsent,
-            State::Begun(_) => Progress::Begun,
-            State::Stopped(why) => Progress::Stopped(why),
+            State::Waits | State::Over => RequestProgress::Unsent,
+            State::Begun(_) => RequestProgress::Begun,
+            State::Stopped(why) => RequestProgress::Stopped(why),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::core::model::id::{AccountSid, E164};
 
 /// What an answer must be of.
 #[derive(Debug, Clone)]
-pub struct Asked(Vec<(&'static str, Want)>);
+pub struct ExpectedIdentity(Vec<(&'static str, Want)>);
 
 #[derive(Debug, Clone)]
 enum Want {
@@ -27,30 +27,30 @@ enum Want {
     Number(E164),
 }
 
-impl Asked {
-    pub fn of(account: AccountSid) -> Asked {
-        Asked(vec![("account_sid", Want::NoOther(account.to_string()))])
+impl ExpectedIdentity {
+    pub fn of(account: AccountSid) -> ExpectedIdentity {
+        ExpectedIdentity(vec![("account_sid", Want::NoOther(account.to_string()))])
     }
 
     /// Asked for by this SID.
     #[must_use]
-    pub fn sid(self, sid: impl ToString) -> Asked {
+    pub fn sid(self, sid: impl ToString) -> ExpectedIdentity {
         self.and("sid", Want::This(sid.to_string()))
     }
 
     /// Of something that `field` names by its SID.
     #[must_use]
-    pub fn belongs(self, field: &'static str, sid: impl ToString) -> Asked {
+    pub fn belongs(self, field: &'static str, sid: impl ToString) -> ExpectedIdentity {
         self.and(field, Want::NoOther(sid.to_string()))
     }
 
     /// Of this number, which `field` has.
     #[must_use]
-    pub fn number(self, field: &'static str, number: E164) -> Asked {
+    pub fn number(self, field: &'static str, number: E164) -> ExpectedIdentity {
         self.and(field, Want::Number(number))
     }
 
-    fn and(mut self, field: &'static str, want: Want) -> Asked {
+    fn and(mut self, field: &'static str, want: Want) -> ExpectedIdentity {
         self.0.push((field, want));
         self
     }
@@ -112,7 +112,7 @@ const SHOWN: usize = 100;
 
 /// One answer, looked at as it is read: nothing of it is kept, whatever its size and shape.
 #[derive(Clone, Copy)]
-struct Answer<'a>(&'a Asked);
+struct Answer<'a>(&'a ExpectedIdentity);
 
 impl<'de> DeserializeSeed<'de> for Answer<'_> {
     type Value = ();
@@ -127,7 +127,7 @@ impl<'de> Visitor<'de> for Answer<'_> {
         f.write_str("an object")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Answer(Asked(wanted)) = self;
+        let Answer(ExpectedIdentity(wanted)) = self;
         let mut seen = vec![false; wanted.len()];
         while let Some(Said(key)) = map.next_key()? {
             let key = key.unwrap_or_default();
@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for Answer<'_> {
 /// The rows of a page, looked at in the same way.
 #[derive(Clone, Copy)]
 struct Rows<'a> {
-    asked: &'a Asked,
+    asked: &'a ExpectedIdentity,
     key: &'static str,
 }
 
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::testing::ACCOUNT;
 
-    fn takes(asked: &Asked, answer: &Value) -> bool {
+    fn takes(asked: &ExpectedIdentity, answer: &Value) -> bool {
         let body = answer.to_string();
         let page = json!({ "rows": [answer] }).to_string();
         let one = asked.clone().one(|_| Ok(()))(body.as_bytes()).is_ok();
@@ -246,7 +246,7 @@ mod tests {
     fn an_answer_is_of_what_was_asked_or_none() {
         const SID: &str = "PN0000000000000000000000000000000a";
         let number: E164 = "+15005550100".parse().unwrap();
-        let asked = Asked::of(ACCOUNT).sid(SID).number("phone_number", number).belongs("service_sid", "MG1");
+        let asked = ExpectedIdentity::of(ACCOUNT).sid(SID).number("phone_number", number).belongs("service_sid", "MG1");
         let right = json!({
             "sid": SID, "account_sid": ACCOUNT.to_string(), "phone_number": "+15005550100", "service_sid": "MG1"
         });

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::gate::Gate;
 use super::host::Product;
-use super::{Client, Error, ErrorKind, Unwritten, endpoint};
+use super::{Client, Error, ErrorKind, UnansweredWrite, endpoint};
 use crate::core::model::id::{NumberSid, ServiceSid};
 
 /// The number is in this service already.
@@ -47,7 +47,7 @@ impl Client {
         service: ServiceSid,
         number: NumberSid,
         gate: G,
-    ) -> Result<(), Unwritten<G::Stop>> {
+    ) -> Result<(), UnansweredWrite<G::Stop>> {
         let path = format!("/v1/Services/{service}/PhoneNumbers");
         let form = [("PhoneNumberSid", number.to_string())];
         let read = |body: &[u8]| member(body, service, number);
@@ -60,7 +60,7 @@ impl Client {
         service: ServiceSid,
         number: NumberSid,
         gate: G,
-    ) -> Result<(), Unwritten<G::Stop>> {
+    ) -> Result<(), UnansweredWrite<G::Stop>> {
         self.transport.leave_service(endpoint::LEAVE_SERVICE, service, number, gate).await
     }
 }

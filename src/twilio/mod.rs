@@ -70,14 +70,14 @@ use credentials::Credentials;
 pub use error::{Error, ErrorKind, HostError};
 use gate::Gate;
 use host::{Hosts, Product};
-use identity::Asked;
+use identity::ExpectedIdentity;
 use limit::{Limit, Precedence};
 pub use pager::{Pager, not_to_be_followed};
 use region::HomeRegions;
 use request::Transport;
-pub use request::Unwritten;
+pub use request::UnansweredWrite;
 pub use request::is_loopback;
-pub use silence::Silence;
+pub use silence::SilenceListener;
 use wire::{BadRow, NumberRead, NumberSids, Reader, WireRow};
 
 /// What a client is told once.
@@ -92,7 +92,7 @@ pub struct ClientSettings {
     /// Seeds the jitter of retries.
     pub seed: u64,
     /// Who is told that there is no answer yet.
-    pub silence: Silence,
+    pub silence: SilenceListener,
 }
 
 /// Twilio's API, for one account. Cheap to clone.
@@ -197,8 +197,8 @@ impl Client {
     }
 
     /// What an answer must be of, to begin with: this account.
-    fn asked(&self) -> Asked {
-        Asked::of(self.account())
+    fn asked(&self) -> ExpectedIdentity {
+        ExpectedIdentity::of(self.account())
     }
 
     fn account_path(&self, rest: &str) -> String {
@@ -301,7 +301,7 @@ impl Client {
         number: E164,
         form: &[(String, FieldValue)],
         gate: G,
-    ) -> Result<NumberRead, Unwritten<G::Stop>> {
+    ) -> Result<NumberRead, UnansweredWrite<G::Stop>> {
         let path = self.account_path(&format!("IncomingPhoneNumbers/{sid}.json"));
         let read = self.asked().sid(sid).number("phone_number", number).one(read_number);
         self.transport.write(endpoint::UPDATE_NUMBER, Product::Api, &path, &whole(form), gate, read).await

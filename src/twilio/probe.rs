@@ -8,7 +8,7 @@
 use serde::Deserialize;
 
 use super::wire::{self, PageRows, Text};
-use super::{AlertLevel, Asked, Client, Error, day, query};
+use super::{AlertLevel, Client, Error, ExpectedIdentity, day, query};
 use crate::core::detect::observation::{Alert, CallStatus, Direction, Level, MessageStatus};
 use crate::core::model::address::{self, Reach};
 use crate::core::model::bounds;
@@ -172,7 +172,7 @@ impl Client {
             .await
     }
 
-    async fn legs(&self, asked: Asked, pairs: &[(&str, &str)]) -> Result<Vec<CallLeg>, Error> {
+    async fn legs(&self, asked: ExpectedIdentity, pairs: &[(&str, &str)]) -> Result<Vec<CallLeg>, Error> {
         let path = self.account_path(&format!("Calls.json?{}", query(pairs)));
         let read = asked.rows("calls", legs);
         self.transport.read(Precedence::Other, endpoint::LIST_LEGS, Product::Api, &path, read).await

@@ -18,7 +18,7 @@ pub struct RawRow {
 }
 
 /// A list whose rows are not understood.
-pub struct Unread<L>(PhantomData<L>);
+pub struct RawRows<L>(PhantomData<L>);
 
 /// The dates by which logs are ordered, the first that is set.
 const DATES: [&str; 4] = ["start_time", "date_sent", "date_generated", "date_created"];
@@ -28,7 +28,7 @@ pub fn happened(fields: &Map<String, Value>) -> Option<Time> {
     DATES.iter().find_map(|name| date(fields.get(*name)?.as_str()?).ok())
 }
 
-impl<L: Listed> Listed for Unread<L> {
+impl<L: Listed> Listed for RawRows<L> {
     const KEY: &'static str = L::KEY;
     const IS_LOG: bool = L::IS_LOG;
     type Raw<'a> = Map<String, Value>;
@@ -80,21 +80,21 @@ impl RawList {
 
 impl Client {
     /// The rows of a list from `since` on; with `at`, from that page on.
-    pub fn raw_calls(&self, since: Time, at: Option<String>) -> Pager<'_, Unread<wire::Calls>> {
+    pub fn raw_calls(&self, since: Time, at: Option<String>) -> Pager<'_, RawRows<wire::Calls>> {
         let query = query(&[("StartTime>", &super::day(since)), ("PageSize", &LARGEST_PAGE.to_string())]);
         let path = at.unwrap_or_else(|| self.account_path(&format!("Calls.json?{query}")));
         self.pager(endpoint::LIST_CALLS, Product::Api, path)
     }
 
     /// Likewise.
-    pub fn raw_messages(&self, since: Time, at: Option<String>) -> Pager<'_, Unread<wire::Messages>> {
+    pub fn raw_messages(&self, since: Time, at: Option<String>) -> Pager<'_, RawRows<wire::Messages>> {
         let query = query(&[("DateSent>", &super::day(since)), ("PageSize", &LARGEST_PAGE.to_string())]);
         let path = at.unwrap_or_else(|| self.account_path(&format!("Messages.json?{query}")));
         self.pager(endpoint::LIST_MESSAGES, Product::Api, path)
     }
 
     /// Likewise, of one level, `error` or `warning`.
-    pub fn raw_alerts(&self, level: &str, since: Time, at: Option<String>) -> Pager<'_, Unread<wire::Alerts>> {
+    pub fn raw_alerts(&self, level: &str, since: Time, at: Option<String>) -> Pager<'_, RawRows<wire::Alerts>> {
         let since = since.floor_to_second().to_timestamp().to_string();
         let size = LARGEST_PAGE.to_string();
         let query = query(&[("LogLevel", level), ("StartDate", &since), ("PageSize", &size)]);
@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// The account's numbers.
-    pub fn raw_numbers(&self, at: Option<String>) -> Pager<'_, Unread<wire::Numbers>> {
+    pub fn raw_numbers(&self, at: Option<String>) -> Pager<'_, RawRows<wire::Numbers>> {
         let path =
             at.unwrap_or_else(|| self.account_path(&format!("IncomingPhoneNumbers.json?PageSize={LARGEST_PAGE}")));
         self.pager(endpoint::LIST_NUMBERS, Product::Api, path)

@@ -27,8 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::form_urlencoded;
 
 use super::ClientSettings;
-use super::error::{Error, ErrorBody, ErrorKind, clip};
-use super::gate::{FirstByte, Gate, Open, Progress};
+use super::error::{Error, ErrorKind, TwilioErrorBody, clip};
+use super::gate::{FirstByte, Gate, Open, RequestProgress};
 use super::host::{Hosts, Product};
 use super::limit::{Limit, Precedence};
 use super::silence::TOLD_AFTER;
@@ -78,7 +78,7 @@ pub struct Transport {
 
 /// Why a write was not answered.
 #[derive(Debug)]
-pub enum Unwritten<S> {
+pub enum UnansweredWrite<S> {
     /// It was not sent.
     Stopped(S),
     /// See [`Error::is_ambiguous`] for whether it happened.
@@ -173,10 +173,10 @@ impl Transport {
         form: &[(&str, String)],
         gate: G,
         parse: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<T, Unwritten<G::Stop>> {
+    ) -> Result<T, UnansweredWrite<G::Stop>> {
         let ask = Ask::Update(form);
         let answered = Box::pin(self.once(Precedence::Write, endpoint, product, path, &ask, gate, &parse)).await;
-        answered.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
+        answered.map_err(UnansweredWrite::Stopped)?.map_err(UnansweredWrite::Failed)
     }
 
     /// GETs a file, and reads it with `parse`.
@@ -204,12 +204,12 @@ impl Transport {
         service: ServiceSid,
         number: NumberSid,
         gate: G,
-    ) -> Result<(), Unwritten<G::Stop>> {
+    ) -> Result<(), UnansweredWrite<G::Stop>> {
         let path = format!("/v1/Services/{service}/PhoneNumbers/{number}");
         let ask = Ask::LeaveService;
         let done =
             Box::pin(self.once(Precedence::Write, endpoint, Product::Messaging, &path, &ask, gate, |_| Ok(()))).await;
-        done.map_err(Unwritten::Stopped)?.map_err(Unwritten::Failed)
+        done.map_err(UnansweredWrite::Stopped)?.map_err(UnansweredWrite::Failed)
     }
 
     async fn repeat<T>(
@@ -281,16 +281,16 @@ impl Transport {
             Err(timed_out) => Err(failure(endpoint, ErrorKind::TimedOut, timed_out.to_string())),
         };
         let result = match first_byte.end() {
-            Progress::Stopped(why) => {
+            RequestProgress::Stopped(why) => {
                 drop(permit);
                 self.metrics.requests_in_flight.set(self.limit.in_flight() as i64);
                 return Err(why);
             }
             // However it ended: what was not sent has not happened.
-            Progress::Unsent if ask.is_write() => {
+            RequestProgress::Unsent if ask.is_write() => {
                 result.map_err(|error| Error { kind: ErrorKind::Unreachable, ..error })
             }
-            Progress::Unsent | Progress::Begun => result,
+            RequestProgress::Unsent | RequestProgress::Begun => result,
         };
         let seconds = self.clock.now().since(started).as_secs_f64();
         let result = result.and_then(|answer| {
@@ -398,11 +398,11 @@ impl Transport {
             if is_json && status != 204 || matches!(ask, Ask::Media | Ask::DeleteRecording | Ask::LeaveService) {
                 return Ok(Answer { status, body, request_id, _place: place });
             }
-            let said = ErrorBody::parse(&body, &self.ours).message;
+            let said = TwilioErrorBody::parse(&body, &self.ours).message;
             let error = failure(endpoint, ErrorKind::NotTwilio, format!("not JSON: {said}"));
             return Err(Error { status: Some(status), request_id, ..error });
         }
-        let said = ErrorBody::parse(&body, &self.ours);
+        let said = TwilioErrorBody::parse(&body, &self.ours);
         let kind = match (status, said.code) {
             (401, Some(70_051)) | (403, _) => ErrorKind::Permission,
             (401, _) => ErrorKind::Credentials,

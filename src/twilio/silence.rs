@@ -10,11 +10,11 @@ pub const TOLD_AFTER: Duration = Duration::from_millis(1500);
 
 /// Who is told; nobody unless somebody waits.
 #[derive(Clone, Default)]
-pub struct Silence(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct SilenceListener(Option<Arc<dyn Fn(&str) + Send + Sync>>);
 
-impl Silence {
-    pub fn told_to(who: impl Fn(&str) + Send + Sync + 'static) -> Silence {
-        Silence(Some(Arc::new(who)))
+impl SilenceListener {
+    pub fn told_to(who: impl Fn(&str) + Send + Sync + 'static) -> SilenceListener {
+        SilenceListener(Some(Arc::new(who)))
     }
 
     pub const fn is_told(&self) -> bool {
@@ -28,7 +28,7 @@ impl Silence {
     }
 }
 
-impl fmt::Debug for Silence {
+impl fmt::Debug for SilenceListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_told() { "told" } else { "not told" })
     }

@@ -9,7 +9,7 @@ use super::host::Product;
 use super::limit::Precedence;
 use super::wire::{self, BadRow, Listed, Reader, Text, WireRow};
 use super::{Client, Error, ErrorKind, Pager, endpoint, query};
-use crate::core::check::facts::{Balance, Campaign, Standing};
+use crate::core::check::facts::{AccountStanding, Balance, Campaign};
 use crate::core::model::facts::LARGEST_SERVICE_PAGE;
 use crate::core::model::foreign::Line;
 use crate::core::model::id::{NumberSid, ServiceSid, TrunkSid};
@@ -98,12 +98,12 @@ impl Client {
     }
 
     /// Whether the account is active. A standard API key may not read this (401, 20003).
-    pub async fn standing(&self) -> Result<Standing, Error> {
+    pub async fn standing(&self) -> Result<AccountStanding, Error> {
         let path = format!("/2010-04-01/Accounts/{}.json", self.account());
         let read = self.asked().sid(self.account()).one(|body| {
             let status = text(word, body, "status")?.ok_or("status is missing")?;
             let kind = text(word, body, "type")?.unwrap_or_default();
-            Ok(Standing { status, is_trial: kind.eq_ignore_ascii_case("trial") })
+            Ok(AccountStanding { status, is_trial: kind.eq_ignore_ascii_case("trial") })
         });
         self.transport.read(self.precedence, endpoint::FETCH_ACCOUNT, Product::Api, &path, read).await
     }

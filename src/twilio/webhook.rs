@@ -15,7 +15,7 @@ use super::Client;
 use super::credentials::Secret;
 use super::host::Hosts;
 use crate::core::model::facts::{BIN_HOST, LARGEST_TWIML, WEBHOOK_PATIENCE};
-use crate::core::routing::twiml::Document;
+use crate::core::routing::twiml::TwimlDocument;
 
 /// What a webhook answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct Answered {
 
 impl Answered {
     /// Its TwiML, as Twilio takes it up.
-    pub fn document(&self) -> Document<'_> {
-        Document { content_type: &self.content_type, body: &self.body, is_too_large: self.is_too_large }
+    pub fn document(&self) -> TwimlDocument<'_> {
+        TwimlDocument { content_type: &self.content_type, body: &self.body, is_too_large: self.is_too_large }
     }
 }
 

@@ -21,7 +21,7 @@ use ringback::sim::{Scenario, Sim};
 use ringback::twilio::credentials::{Credentials, Secret};
 use ringback::twilio::host::Hosts;
 use ringback::twilio::wire::{self, NumberSids, Reader, WireRow};
-use ringback::twilio::{Client, ClientSettings as TwilioSettings, Silence};
+use ringback::twilio::{Client, ClientSettings as TwilioSettings, SilenceListener};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -224,7 +224,7 @@ impl Ours {
             timeout: Duration::from_secs(20),
             max_in_flight: 4,
             seed: 1,
-            silence: Silence::default(),
+            silence: SilenceListener::default(),
         };
         let metrics = Metrics::new(&Roster::default(), Mode::Observe);
         let roster = Arc::new(roster.clone());

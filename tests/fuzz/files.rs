@@ -22,11 +22,11 @@ use ringback::core::rollback::orders::Orders;
 use ringback::core::routing::saved::SavedPlan;
 use ringback::record::part::{self, PartRow};
 use ringback::record::rows;
-use ringback::record::scrub::{Callers, Scrubber};
+use ringback::record::scrub::{CallerPrivacy, Scrubber};
 use ringback::rehearse::note::Note;
 use ringback::replay;
 use ringback::sim::{Scenario, Sim};
-use ringback::store::Link;
+use ringback::store::ChainLink;
 use serde::de::DeserializeOwned;
 
 use super::{SECRET, is_in, is_kept, is_stable, is_told, ours, reading, rules};
@@ -117,7 +117,7 @@ pub fn exports(data: &[u8]) {
     let bad = |line: usize, _: &str| assert!(line >= 1 && (line <= lines || data.starts_with(&[0x1f, 0x8b])), "{line}");
     let mut found = rows::bulk(data, bad).unwrap_or_default();
     found.extend(rows::csv(&String::from_utf8_lossy(data), |_, _| ()).unwrap_or_default());
-    let mut scrubber = Scrubber::new(ours(), Callers::Hashed(CallerKey::public()));
+    let mut scrubber = Scrubber::new(ours(), CallerPrivacy::Hashed(CallerKey::public()));
     for (kind, fields) in found.iter().take(64) {
         let resource = scrubber.row(kind, fields).expect("its kind is one of a recording's");
         for name in ["from", "to", "forwarded_from", "request_url", "voice_url"] {
@@ -148,7 +148,7 @@ fn is_kept_of(mut notice: Notice) {
 
 /// Entries of the journal, read back and folded as at a start.
 pub fn journal(data: &[u8]) {
-    each::<Link>(data).for_each(|link| {
+    each::<ChainLink>(data).for_each(|link| {
         is_kept(&link);
         assert_eq!(link.hash("").len(), 64);
     });

@@ -28,10 +28,10 @@ use ringback::core::model::{address, dialled};
 use ringback::core::probe::hearing::{Expectation, Marker, RATE, Recording, judge, listen};
 use ringback::core::routing::twiml;
 use ringback::core::routing::values::RoutingValues;
-use ringback::twilio::error::ErrorBody;
+use ringback::twilio::error::TwilioErrorBody;
 use ringback::twilio::host::{Hosts, Product, next_path};
-use ringback::twilio::identity::Asked;
-use ringback::twilio::raw::Unread;
+use ringback::twilio::identity::ExpectedIdentity;
+use ringback::twilio::raw::RawRows;
 use ringback::twilio::wire::{self, Listed, NumberSids, Reader, WireRow};
 use ringback::twilio::{porting, probe, recording, webhook};
 use ringback::wav;
@@ -137,7 +137,7 @@ pub fn twilio_pages(data: &[u8]) {
     page::<wire::Services>(data);
     page::<wire::NamedServices>(data);
     page::<wire::ServiceNumbers>(data);
-    page::<Unread<wire::Calls>>(data);
+    page::<RawRows<wire::Calls>>(data);
 }
 
 fn page<L: Listed<Item: Debug>>(data: &[u8]) {
@@ -186,7 +186,7 @@ pub fn twilio_answers(data: &[u8]) {
     const NUMBER: NumberSid = NumberSid::from_u128(0x3_7e66_8614);
     const CALL: CallSid = CallSid::from_u128(0x1001);
     let (account, ours) = (rules().account, ours());
-    let asked = || Asked::of(account);
+    let asked = || ExpectedIdentity::of(account);
     let own: E164 = "+15005550100".parse().expect("it is a number");
     let number = |body: &[u8]| {
         let raw: &RawValue = serde_json::from_slice(body).map_err(|e| e.to_string())?;
@@ -221,7 +221,7 @@ pub fn twilio_answers(data: &[u8]) {
     }
     let _ = serde_json::from_slice::<wire::RawApplication<'_>>(data).map(|raw| raw.convert());
     let _ = serde_json::from_slice::<wire::RawTrunk<'_>>(data).map(|raw| raw.has_recovery());
-    let refusal = ErrorBody::parse(data, ours);
+    let refusal = TwilioErrorBody::parse(data, ours);
     assert!(refusal.message.chars().count() <= 201);
     // Where it was cut, a part of a SID may stand.
     let cut = refusal.message.strip_suffix('…').map(|cut| cut.trim_end_matches(char::is_alphanumeric));
@@ -232,7 +232,7 @@ pub fn twilio_answers(data: &[u8]) {
 pub fn twiml(data: &[u8]) {
     let (head, body) = split(data, b'\n');
     let head = String::from_utf8_lossy(head);
-    let document = twiml::Document { content_type: &head, body, is_too_large: false };
+    let document = twiml::TwimlDocument { content_type: &head, body, is_too_large: false };
     for channel in Channel::ALL {
         let effect = twiml::read(document, channel, ours());
         assert_eq!(effect, twiml::read(document, channel, ours()));

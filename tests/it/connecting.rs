@@ -15,7 +15,7 @@ use ringback::core::model::id::{NumberSid, ServiceSid};
 use ringback::core::model::value::FieldValue;
 use ringback::metrics::Metrics;
 use ringback::twilio::gate::Gate;
-use ringback::twilio::{Client, ErrorKind, Unwritten};
+use ringback::twilio::{Client, ErrorKind, UnansweredWrite};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -99,7 +99,7 @@ enum Asked {
 
 const ALL: [Asked; 3] = [Asked::Update, Asked::Join, Asked::Leave];
 
-async fn ask(client: &Client, what: Asked, word: Word) -> Result<(), Unwritten<&'static str>> {
+async fn ask(client: &Client, what: Asked, word: Word) -> Result<(), UnansweredWrite<&'static str>> {
     let (number, service) = (NumberSid::from_u128(1), ServiceSid::from_u128(1));
     match what {
         Asked::Update => {
@@ -166,10 +166,10 @@ async fn what_is_stopped_while_it_connects_is_never_sent() {
         assert_eq!(person.begun.load(Ordering::SeqCst), usize::from(!stops), "{what:?}");
         if stops {
             assert_eq!(sent, "", "{what:?} after the stop");
-            assert!(matches!(result, Err(Unwritten::Stopped("held"))), "{what:?}: {result:?}");
+            assert!(matches!(result, Err(UnansweredWrite::Stopped("held"))), "{what:?}: {result:?}");
         } else {
             assert!(sent.contains(" HTTP/1.1\r\n"), "{what:?}: {sent}");
-            assert!(matches!(result, Err(Unwritten::Failed(e)) if e.kind == ErrorKind::Refused), "{what:?}");
+            assert!(matches!(result, Err(UnansweredWrite::Failed(e)) if e.kind == ErrorKind::Refused), "{what:?}");
         }
     }
 }
@@ -180,7 +180,8 @@ async fn what_does_not_connect_in_time_was_not_sent() {
     for what in ALL {
         let (listener, waiting) = full().await;
         let (client, person) = (client(&listener), Arc::new(Person::default()));
-        let Err(Unwritten::Failed(error)) = ask(&client, what, Word(person.clone(), Duration::from_millis(50))).await
+        let Err(UnansweredWrite::Failed(error)) =
+            ask(&client, what, Word(person.clone(), Duration::from_millis(50))).await
         else {
             panic!("{what:?} was answered")
         };
@@ -201,7 +202,7 @@ async fn what_does_not_connect_in_time_was_not_sent() {
             }
         };
         let (result, ()) = tokio::join!(ask(&client, what, Word::of(&person)), next);
-        assert!(matches!(result, Err(Unwritten::Failed(e)) if e.kind == ErrorKind::Refused), "{what:?}");
+        assert!(matches!(result, Err(UnansweredWrite::Failed(e)) if e.kind == ErrorKind::Refused), "{what:?}");
         assert_eq!(person.begun.load(Ordering::SeqCst), 1, "{what:?}");
     }
 }
@@ -271,7 +272,7 @@ async fn a_connection_that_is_closed_costs_no_second_write() {
             let second = ask(&client, what, Word::of(&person)).await;
             let begun = person.begun.load(Ordering::SeqCst);
             if takes_it {
-                let Err(Unwritten::Failed(lost)) = second else { panic!("{what:?} was answered") };
+                let Err(UnansweredWrite::Failed(lost)) = second else { panic!("{what:?} was answered") };
                 assert!(lost.is_ambiguous(), "{what:?}: {lost}");
                 let _refused = ask(&client, what, Word::of(&person)).await;
             }

@@ -3,7 +3,7 @@
 use ringback::agent::planning::Planner;
 use ringback::core::model::id::{Channel, E164};
 use ringback::core::model::roster::NumberIx;
-use ringback::core::routing::planned::{Finding, HandlerPlan};
+use ringback::core::routing::planned::{HandlerPlan, PlanFinding};
 use ringback::sim::{ApiFault, ApiFaultKind, ApiFaultScope, Edit, EndpointClass, Happening};
 use serde_json::{Value, json};
 
@@ -282,7 +282,7 @@ fn a_rollback_lies_over_an_apply_and_each_is_undone_by_itself() {
             assert_eq!(plan["lines"][0]["action"], "refuse");
         }
         let plan = look(w, &config).await;
-        assert_eq!(plan.count(|f| matches!(f, Finding::Cannot(_))), 3, "{plan:?}");
+        assert_eq!(plan.count(|f| matches!(f, PlanFinding::Cannot(_))), 3, "{plan:?}");
         agent.post("restore", ask.clone()).await;
         w.pass(60).await;
         assert_eq!(support().iter().map(|n| record(w, *n)).collect::<Vec<_>>(), applied);
@@ -367,13 +367,13 @@ fn every_routing_is_what_is_asked_after_one_apply_and_what_it_was_after_its_undo
             let first = look(w, &config).await;
             let changed = first.changes().count();
             assert!(
-                changed > 0 && changed + first.count(|f| *f == Finding::AsWanted) == first.numbers.len(),
+                changed > 0 && changed + first.count(|f| *f == PlanFinding::AsWanted) == first.numbers.len(),
                 "{first:?}"
             );
             agent.post("apply", all()).await;
             w.pass(300).await;
             let second = look(w, &config).await;
-            assert_eq!(second.count(|f| *f != Finding::AsWanted), 0, "{voice}{text}: {:?}", second.lines());
+            assert_eq!(second.count(|f| *f != PlanFinding::AsWanted), 0, "{voice}{text}: {:?}", second.lines());
             assert_eq!(writes(w).values().sum::<usize>(), changed, "once each, and nothing else");
             agent.post("restore", json!({"all": true, "reason": "back", "applied": true})).await;
             w.pass(300).await;

@@ -30,7 +30,7 @@ use ringback::core::model::order::{Hold, Operation, ScopeOf};
 use ringback::core::model::time::Time;
 use ringback::core::model::verdict::Verdict;
 use ringback::sim::{
-    Actor, ApiFault, ApiFaultKind, ApiFaultScope, Edit, EndpointClass, HandlerCondition, HandlerState, Happening,
+    ApiFault, ApiFaultKind, ApiFaultScope, AuditActor, Edit, EndpointClass, HandlerCondition, HandlerState, Happening,
     Storm, StormEnd,
 };
 use ringback::store::Store;
@@ -426,7 +426,7 @@ impl<'w> History<'w> {
             // What has landed late is known with the next look.
             if is_said && !left(n, c) && !laws::is_late(self.w, n, c) {
                 let (url, writer) = (self.url(n, c), laws::last_writer(self.w, n, c));
-                let is_there = url == BIN || writer == Some(Actor::Person);
+                let is_there = url == BIN || writer == Some(AuditActor::Person);
                 let now = self.w.now();
                 assert!(is_there, "law 5: {n} {c} is {state} at {now}, and {writer:?} has pointed it at {url}");
             }
@@ -471,7 +471,7 @@ impl<'w> History<'w> {
             assert!(!under_way.contains(&state), "law 8: {n} {c} stays {state}");
             let is_applied = self.running().channel(n, c).is_applied;
             if is_applied && !matches!(state, "read_back" | "proven" | "unproven") {
-                let is_theirs = laws::last_writer(self.w, n, c) == Some(Actor::Person);
+                let is_theirs = laws::last_writer(self.w, n, c) == Some(AuditActor::Person);
                 let is = self.url(n, c);
                 assert!(
                     is == APPLIED || is_theirs || self.is_unproven_apply(n, c),
@@ -481,7 +481,7 @@ impl<'w> History<'w> {
             match state {
                 "read_back" | "proven" => assert_eq!(self.url(n, c), BIN, "{n} {c} is said to be on the fallback"),
                 "restored" => {
-                    let is_theirs = laws::last_writer(self.w, n, c) == Some(Actor::Person);
+                    let is_theirs = laws::last_writer(self.w, n, c) == Some(AuditActor::Person);
                     assert!(self.url(n, c) != BIN || is_theirs, "{n} {c} is said to be restored");
                 }
                 _ => {}

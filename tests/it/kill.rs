@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use ringback::clock::Clock;
 use ringback::core::model::id::E164;
-use ringback::sim::{Actor, Scenario, Sim, TimelineMark};
+use ringback::sim::{AuditActor, Scenario, Sim, TimelineMark};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -262,7 +262,7 @@ impl Scene {
         let mut writes = BTreeMap::new();
         for entry in &self.sim.truth().timeline {
             if let TimelineMark::Updated(update) = &entry.what
-                && update.by == Actor::Api
+                && update.by == AuditActor::Api
             {
                 *writes.entry(update.number).or_default() += 1;
             }

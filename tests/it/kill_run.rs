@@ -14,7 +14,7 @@ use axum::Router;
 use ringback::clock::Clock;
 use ringback::core::model::id::E164;
 use ringback::core::model::time::Time;
-use ringback::sim::{Actor, Scenario, Sim, TimelineMark};
+use ringback::sim::{AuditActor, Scenario, Sim, TimelineMark};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -150,7 +150,8 @@ impl Scene {
     }
 
     fn writes(&self, number: E164) -> usize {
-        let is = |m: &TimelineMark| matches!(m, TimelineMark::Updated(u) if u.by == Actor::Api && u.number == number);
+        let is =
+            |m: &TimelineMark| matches!(m, TimelineMark::Updated(u) if u.by == AuditActor::Api && u.number == number);
         self.sim.truth().timeline.iter().filter(|e| is(&e.what)).count()
     }
 }

@@ -307,6 +307,22 @@ fn no_files_form_a_circle() {
     none_of(&faults);
 }
 
+/// Whoever meets a type's name knows which type it is, and a search for it finds that one. Alternatives of one type by
+/// `cfg` stand in one file.
+#[test]
+fn a_public_type_has_a_name_of_its_own() {
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for file in &SOURCES.files {
+        file.types.iter().for_each(|name| places.entry(name).or_default().push(&file.name));
+    }
+    let names = ["Roster", "NumberStatus", "Listed", "TokenProblem", "ErrorBody"];
+    assert!(names.iter().all(|name| places.contains_key(name)), "the types are read");
+    let twice = places.iter().filter(|(_, files)| files.len() > 1);
+    let cure = "make private what no other file needs; leave the name to the field's standard meaning of it, and say in \
+                the other's whose it is (`PortStanding`, `ScenarioKey`)";
+    none_of(&twice.map(|(name, files)| format!("{name} is in {}: {cure}", files.join(", "))).collect());
+}
+
 /// Law 12: a number can be released by a DELETE alone, and the one that can be sent names a recording, or a number's
 /// place in a Messaging Service.
 #[test]

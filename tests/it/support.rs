@@ -38,7 +38,7 @@ pub fn writes(w: &World) -> BTreeMap<E164, usize> {
     let mut writes = BTreeMap::new();
     for entry in &w.sim.truth().timeline {
         if let TimelineMark::Updated(update) = &entry.what
-            && update.by == ringback::sim::Actor::Api
+            && update.by == ringback::sim::AuditActor::Api
         {
             *writes.entry(update.number).or_default() += 1;
         }

@@ -114,7 +114,7 @@ impl Verb {
 /// What a link asks for, and what the form brings.
 #[derive(Deserialize, Default, Clone)]
 #[serde(default)]
-pub struct Asked {
+pub struct CommandForm {
     all: String,
     group: String,
     /// Separated by commas.
@@ -130,7 +130,7 @@ pub struct Asked {
     form_key: String,
 }
 
-impl Asked {
+impl CommandForm {
     fn group(&self) -> Result<Option<GroupName>, ApiProblem> {
         let name = || self.group.parse().map_err(|e: crate::core::model::id::BadId| bad(e.to_string()));
         if self.group.is_empty() { Ok(None) } else { name().map(Some) }
@@ -269,7 +269,7 @@ struct Page {
     root: String,
     verb: Verb,
     title: String,
-    asked: Asked,
+    asked: CommandForm,
     coming: Coming,
     problem: Option<String>,
     form_key: String,
@@ -299,7 +299,7 @@ pub async fn confirm(
     visitor: Visitor,
     uri: Uri,
     Path(verb): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<CommandForm>,
 ) -> Result<Response, PageProblem> {
     let verb = Verb::of(&verb)?;
     match operator(&visitor, &uri) {
@@ -313,7 +313,7 @@ async fn shown(
     visitor: &Visitor,
     session: &Session,
     verb: Verb,
-    asked: Asked,
+    asked: CommandForm,
     problem: Option<ApiProblem>,
 ) -> Response {
     let (coming, mut status) = match coming(admin, session, verb, &asked).await {
@@ -351,7 +351,7 @@ async fn shown(
 }
 
 /// What a command would come to.
-async fn coming(admin: &Admin, session: &Session, verb: Verb, asked: &Asked) -> Result<Coming, ApiProblem> {
+async fn coming(admin: &Admin, session: &Session, verb: Verb, asked: &CommandForm) -> Result<Coming, ApiProblem> {
     let status = admin.status.borrow().clone();
     let by = Operator { name: session.holder.name.clone() };
     match verb {
@@ -411,7 +411,7 @@ pub async fn act(
     visitor: Visitor,
     uri: Uri,
     Path(verb): Path<String>,
-    given: Result<Form<Asked>, FormRejection>,
+    given: Result<Form<CommandForm>, FormRejection>,
 ) -> Result<Response, PageProblem> {
     let verb = Verb::of(&verb)?;
     let session = match operator(&visitor, &uri) {
@@ -432,7 +432,12 @@ pub async fn act(
 }
 
 /// Does it. Gives what to say, and the page to say it on.
-async fn done(admin: &Admin, session: &Session, verb: Verb, asked: &Asked) -> Result<(String, String), ApiProblem> {
+async fn done(
+    admin: &Admin,
+    session: &Session,
+    verb: Verb,
+    asked: &CommandForm,
+) -> Result<(String, String), ApiProblem> {
     let (state, by) = (State(admin.clone()), Operator { name: session.holder.name.clone() });
     let said = |Json(done): Json<commands::CommandDone>| {
         let not_all = if done.is_as_asked { "" } else { " – not all is as asked" };

@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use super::acts::release;
 use super::curve::{Curve, curve};
-use super::sight::Sight;
-use super::spark::{Plot, plot};
-use super::words::Line;
+use super::sight::BlindSpots;
+use super::spark::{EvidencePlot, plot};
+use super::words::TimelineRow;
 use super::{Moment, PageProblem, Refresh, Visitor, page, part, words};
 use crate::admin::{Admin, id_of, no_such, unreadable};
 use crate::agent::publish::explain::RecordedEntry;
@@ -29,7 +29,7 @@ use crate::core::rollback::sentence::{ordered, verdict};
 /// What is asked for.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub struct Asked {
+pub struct DecisionQuery {
     /// Whether it still follows from what is stored, which takes a while.
     check: Option<String>,
 }
@@ -37,7 +37,7 @@ pub struct Asked {
 #[derive(Template)]
 #[template(path = "decision.html", config = "src/admin/page/askama.toml")]
 struct Page {
-    sight: Sight,
+    sight: BlindSpots,
     id: String,
     root: String,
     title: String,
@@ -51,7 +51,7 @@ struct Page {
     guards: Vec<(String, Moment)>,
     asks: bool,
     group: String,
-    steps: Vec<Line>,
+    steps: Vec<TimelineRow>,
     checked: Option<String>,
 }
 
@@ -68,7 +68,7 @@ struct Shown {
     stale: Option<String>,
     /// How the evidence grew until the decision, where this agent has seen it.
     curve: Option<Curve>,
-    plot: Option<Plot>,
+    plot: Option<EvidencePlot>,
 }
 
 /// A curve begins so long before the first call that counts.
@@ -113,7 +113,7 @@ pub async fn decision(
     State(admin): State<Admin>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<DecisionQuery>,
 ) -> Result<Response, PageProblem> {
     let id = id_of(&id)?;
     let entries = admin.memory.entries(id).await.map_err(unreadable)?;
@@ -144,7 +144,7 @@ pub async fn decision(
     let group = decided.map(|d| &d.group).or_else(|| order.map(|o| &o.group));
     let release = |h: &&Hold| (release(&h.scope, &admin.roster), h.scope.text(&admin.roster));
     let body = Page {
-        sight: Sight::of(&status),
+        sight: BlindSpots::of(&status),
         undone,
         releases: holds.iter().map(release).collect(),
         id: id.to_string(),
@@ -155,7 +155,7 @@ pub async fn decision(
         guards: guards(&entries, now),
         asks: waits.is_some_and(|w| !w.questions.is_empty() || w.guards.contains(&Guard::Veto)),
         group: group.map(|g| part(g.as_str())).unwrap_or_default(),
-        steps: entries.iter().map(|r| Line::of(r.at, &r.entry, operation, now, &admin.roster)).collect(),
+        steps: entries.iter().map(|r| TimelineRow::of(r.at, &r.entry, operation, now, &admin.roster)).collect(),
         checked,
         title,
     };

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::acts::{Acts, Whom};
-use super::overview::{Numbers, fallback, group_spark};
-use super::sight::Sight;
+use super::overview::{NumberList, fallback, group_spark};
+use super::sight::BlindSpots;
 use super::spark::Spark;
 use super::{PageProblem, Refresh, Visitor, page, part};
 use crate::admin::Admin;
@@ -18,9 +18,9 @@ use crate::core::model::id::{Channel, GroupName};
 struct Page {
     group: GroupName,
     acts: Acts,
-    sight: Sight,
+    sight: BlindSpots,
     lanes: Vec<Lane>,
-    numbers: Numbers,
+    numbers: NumberList,
 }
 
 struct Lane {
@@ -52,7 +52,7 @@ pub async fn group(
         })
     };
     let body = Page {
-        sight: Sight::of(&status),
+        sight: BlindSpots::of(&status),
         acts: Acts::of(
             &status,
             &admin.roster,
@@ -62,7 +62,7 @@ pub async fn group(
         ),
         group: group.name.clone(),
         lanes: Channel::ALL.into_iter().filter_map(lane).collect(),
-        numbers: Numbers::of(&status, &admin.roster, &visitor.root, |g, _| *g == group.name, usize::MAX),
+        numbers: NumberList::of(&status, &admin.roster, &visitor.root, |g, _| *g == group.name, usize::MAX),
     };
     let title = format!("Group {}", group.name);
     Ok(page(&admin, &visitor, &title, Refresh::Whole, &body))

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::words::{self, Line};
+use super::words::{self, TimelineRow};
 use super::{PageProblem, Refresh, Visitor, page, part};
 use crate::admin::{Admin, unreadable};
 use crate::core::model::id::WrittenNumber;
@@ -52,7 +52,7 @@ pub const EVERY: [&str; 24] = [
 /// What is asked for.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub struct Asked {
+pub struct JournalQuery {
     numbers: Option<String>,
     author: Option<String>,
     /// Entries before this place.
@@ -64,7 +64,7 @@ pub struct Asked {
 #[template(path = "journal.html", config = "src/admin/page/askama.toml")]
 struct Page {
     root: String,
-    lines: Vec<Line>,
+    lines: Vec<TimelineRow>,
     numbers: String,
     author: String,
     every: bool,
@@ -75,7 +75,7 @@ struct Page {
 pub async fn journal(
     State(admin): State<Admin>,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<JournalQuery>,
 ) -> Result<Response, PageProblem> {
     let numbers = asked.numbers.unwrap_or_default().trim().to_owned();
     let unknown = |text: String| PageProblem::new(StatusCode::NOT_FOUND, text);
@@ -100,7 +100,7 @@ pub async fn journal(
     let now = admin.status.borrow().at;
     let operations = words::operations(found.iter().map(|(_, r)| &r.entry));
     let operation = |e: &Entry| e.decision().and_then(|id| operations.get(&id).copied());
-    let lines = found.iter().map(|(_, r)| Line::of(r.at, &r.entry, operation(&r.entry), now, &admin.roster));
+    let lines = found.iter().map(|(_, r)| TimelineRow::of(r.at, &r.entry, operation(&r.entry), now, &admin.roster));
     let lines = lines.filter(|l| author.is_empty() || l.author.as_ref().is_some_and(|a| *a == author)).collect();
     let body = Page { root: visitor.root.clone(), lines, numbers, author, every, older };
     Ok(page(&admin, &visitor, "Journal", Refresh::Never, &body))

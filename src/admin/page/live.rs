@@ -18,7 +18,7 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Part, overview};
+use super::{LivePart, overview};
 use crate::admin::{Admin, ApiProblem, sessions};
 use crate::agent::publish::status::Status;
 use crate::core::model::time::Time;
@@ -42,13 +42,13 @@ pub struct Live {
 struct Made {
     of: Option<Time>,
     version: u64,
-    parts: Vec<Part>,
+    parts: Vec<LivePart>,
 }
 
 /// The page as it is.
-pub struct Seen {
+pub struct LivePage {
     pub version: String,
-    pub parts: Vec<Part>,
+    pub parts: Vec<LivePart>,
     number: u64,
 }
 
@@ -61,7 +61,7 @@ impl Default for Live {
 
 impl Live {
     /// Renders the parts, unless they are those of this state already.
-    pub async fn seen(&self, admin: &Admin) -> Seen {
+    pub async fn seen(&self, admin: &Admin) -> LivePage {
         let mut made = self.made.lock().await;
         let status = admin.status.borrow().clone();
         if made.of != Some(status.at) {
@@ -72,12 +72,16 @@ impl Live {
                 let html = html.unwrap_or_else(|_| "This part cannot be shown.".to_owned());
                 match before.get(i).filter(|known| known.id == id && *known.html == *html) {
                     Some(known) => known.clone(),
-                    None => Part { id, html: html.into(), version },
+                    None => LivePart { id, html: html.into(), version },
                 }
             };
             *made = Made { of: Some(status.at), version, parts: parts.map(part).collect() };
         }
-        Seen { version: format!("{}-{}", self.process, made.version), parts: made.parts.clone(), number: made.version }
+        LivePage {
+            version: format!("{}-{}", self.process, made.version),
+            parts: made.parts.clone(),
+            number: made.version,
+        }
     }
 
     /// The version that a browser has; none of ours if it is another process's.

@@ -289,7 +289,7 @@ fn part(text: &str) -> String {
 
 /// A part of the overview that comes by itself when it has changed.
 #[derive(Clone)]
-pub struct Part {
+pub struct LivePart {
     id: String,
     /// HTML.
     html: Arc<str>,

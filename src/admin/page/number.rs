@@ -10,10 +10,10 @@ use axum::response::Response;
 
 use super::acts::{Acts, Whom};
 use super::curve::{Curve, curve};
-use super::sight::{Sight, unseen_since};
-use super::spark::{Plot, plot};
-use super::standing::Standing;
-use super::words::Line;
+use super::sight::{BlindSpots, unseen_since};
+use super::spark::{EvidencePlot, plot};
+use super::standing::ChannelStanding;
+use super::words::TimelineRow;
 use super::{Moment, PageProblem, Refresh, Visitor, journal, page, part, words};
 use crate::admin::{Admin, unreadable};
 use crate::agent::publish::recent::{RecentCall, RecentProbe};
@@ -35,7 +35,7 @@ const TIMELINE: usize = 100;
 #[derive(Template)]
 #[template(path = "number.html", config = "src/admin/page/askama.toml")]
 struct Page {
-    sight: Sight,
+    sight: BlindSpots,
     number: String,
     label: String,
     group: GroupName,
@@ -45,7 +45,7 @@ struct Page {
     port: Option<&'static str>,
     is_in_account: bool,
     channels: Vec<Shown>,
-    timeline: Vec<Line>,
+    timeline: Vec<TimelineRow>,
     is_cut: bool,
     snapshot: Option<Snapshot>,
     since: Moment,
@@ -53,7 +53,7 @@ struct Page {
 
 struct Shown {
     channel: Channel,
-    standing: Standing,
+    standing: ChannelStanding,
     phase: &'static str,
     handler: String,
     callers: String,
@@ -64,7 +64,7 @@ struct Shown {
     unsettled: u32,
     /// How the evidence grew, where somebody failed.
     curve: Option<Curve>,
-    plot: Option<Plot>,
+    plot: Option<EvidencePlot>,
     rollback: Option<(&'static str, Moment)>,
     calls: Vec<ShownCall>,
     probes: Vec<ShownProbe>,
@@ -126,7 +126,7 @@ pub async fn number(
     let query = format!("numbers={}", part(&name));
     let body = Page {
         acts: Acts::of(&status, &admin.roster, &visitor.root, &query, Whom::Number(group, id)),
-        sight: Sight::of(&status),
+        sight: BlindSpots::of(&status),
         label: seen.label.clone(),
         group: group.clone(),
         root: visitor.root.clone(),
@@ -144,7 +144,7 @@ pub async fn number(
         is_cut: entries.len() == TIMELINE,
         timeline: entries
             .iter()
-            .map(|(_, r)| Line::of(r.at, &r.entry, operation(&r.entry), now, &admin.roster))
+            .map(|(_, r)| TimelineRow::of(r.at, &r.entry, operation(&r.entry), now, &admin.roster))
             .collect(),
         snapshot,
         since: Moment::of(admin.recent.since(), now),
@@ -164,7 +164,7 @@ fn shown(admin: &Admin, number: &NumberStatus, c: &ChannelStatus, ix: NumberIx, 
     }
     Shown {
         channel: c.channel,
-        standing: Standing::of(number, c),
+        standing: ChannelStanding::of(number, c),
         phase: c.phase.label(),
         handler: c.handler.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string),
         callers: c.evidence.text(c.channel).unwrap_or_else(|| "nobody came".to_owned()),

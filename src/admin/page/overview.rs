@@ -11,11 +11,11 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::acts::release;
-use super::sight::{Sight, unseen_since};
+use super::sight::{BlindSpots, unseen_since};
 use super::spark::{Spark, spark};
-use super::standing::Standing;
+use super::standing::ChannelStanding;
 use super::trouble::Troubles;
-use super::{Moment, PageProblem, Part, Refresh, Visitor, page, part, words};
+use super::{LivePart, Moment, PageProblem, Refresh, Visitor, page, part, words};
 use crate::admin::Admin;
 use crate::agent::publish::recent::{MINUTES, MinuteCount, Recent};
 use crate::agent::publish::status::{ChannelStatus, GroupStatus, NumberStatus, RollbackStatus, Status};
@@ -38,7 +38,7 @@ const LATEST: usize = 8;
 /// What is asked for.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub struct Asked {
+pub struct OverviewQuery {
     /// Every number, and not only those in trouble.
     all: Option<String>,
 }
@@ -47,19 +47,19 @@ pub struct Asked {
 #[template(path = "overview.html", config = "src/admin/page/askama.toml")]
 struct Page {
     version: String,
-    parts: Vec<Part>,
-    all: Option<Numbers>,
+    parts: Vec<LivePart>,
+    all: Option<NumberList>,
 }
 
 /// `GET /`.
 pub async fn overview(
     State(admin): State<Admin>,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<OverviewQuery>,
 ) -> Result<Response, PageProblem> {
     let status = admin.status.borrow().clone();
     let seen = admin.live.seen(&admin).await;
-    let all = asked.all.map(|_| Numbers::of(&status, &admin.roster, &visitor.root, |_, _| true, usize::MAX));
+    let all = asked.all.map(|_| NumberList::of(&status, &admin.roster, &visitor.root, |_, _| true, usize::MAX));
     let body = Page { version: seen.version, parts: seen.parts, all };
     Ok(page(&admin, &visitor, "Overview", Refresh::Parts, &body))
 }
@@ -67,10 +67,13 @@ pub async fn overview(
 /// Every part with its name, in the order in which they stand.
 pub fn parts(status: &Status, recent: &Recent, roster: &Roster) -> Vec<(String, askama::Result<String>)> {
     let mut parts = vec![
-        ("sight".to_owned(), Sight::of(status).render()),
+        ("sight".to_owned(), BlindSpots::of(status).render()),
         ("verdict".to_owned(), Verdict::of(status).render()),
         ("troubles".to_owned(), Troubles::of(status, roster).render()),
-        ("numbers".to_owned(), Numbers::of(status, roster, "./", |_, standing| standing.is_trouble(), LISTED).render()),
+        (
+            "numbers".to_owned(),
+            NumberList::of(status, roster, "./", |_, standing| standing.is_trouble(), LISTED).render(),
+        ),
     ];
     for (ix, group) in status.groups.iter().enumerate() {
         let ix = GroupIx(u32::try_from(ix).unwrap_or(u32::MAX));
@@ -82,19 +85,19 @@ pub fn parts(status: &Status, recent: &Recent, roster: &Roster) -> Vec<(String, 
 }
 
 /// How many stand how: each with its address and word.
-type Counts = Vec<(Standing, usize)>;
+type Counts = Vec<(ChannelStanding, usize)>;
 
 fn counts<'a>(channels: impl Iterator<Item = (&'a NumberStatus, &'a ChannelStatus)>) -> Counts {
-    let mut counts: BTreeMap<Standing, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<ChannelStanding, usize> = BTreeMap::new();
     for (number, channel) in channels {
-        *counts.entry(Standing::of(number, channel)).or_default() += 1;
+        *counts.entry(ChannelStanding::of(number, channel)).or_default() += 1;
     }
     counts.into_iter().collect()
 }
 
 /// The worst channel of a number.
-fn worst(number: &NumberStatus) -> Standing {
-    number.channels.iter().map(|c| Standing::of(number, c)).min().unwrap_or(Standing::Unknown)
+fn worst(number: &NumberStatus) -> ChannelStanding {
+    number.channels.iter().map(|c| ChannelStanding::of(number, c)).min().unwrap_or(ChannelStanding::Unknown)
 }
 
 /// All in one sentence.
@@ -114,14 +117,14 @@ struct Verdict {
 
 impl Verdict {
     fn of(status: &Status) -> Verdict {
-        let mut counts: BTreeMap<Standing, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<ChannelStanding, usize> = BTreeMap::new();
         for (_, number) in status.numbers() {
             *counts.entry(worst(number)).or_default() += 1;
         }
         let numbers = counts.values().sum();
         let in_trouble = counts.iter().filter(|(s, _)| s.is_trouble()).map(|(_, n)| n).sum();
-        let is_failing = counts.keys().any(|s| *s <= Standing::Unanswered);
-        let untold = counts.get(&Standing::Unknown).copied().unwrap_or(0);
+        let is_failing = counts.keys().any(|s| *s <= ChannelStanding::Unanswered);
+        let untold = counts.get(&ChannelStanding::Unknown).copied().unwrap_or(0);
         let counts = counts.into_iter().collect();
         let blind = status.blindness.iter().filter(|b| !b.cannot_read.is_empty()).map(|b| b.channel.label());
         let blind = blind.collect::<Vec<_>>().join(" and ");
@@ -140,7 +143,7 @@ impl Verdict {
 /// Numbers, the worst first.
 #[derive(Template)]
 #[template(path = "numbers.html", config = "src/admin/page/askama.toml")]
-pub struct Numbers {
+pub struct NumberList {
     /// What a screen reader calls the list.
     name: &'static str,
     /// A browser lays out what is seen, and a table as a whole: a long list is many tables.
@@ -156,7 +159,7 @@ struct Row {
     group: GroupName,
     group_href: String,
     channel: Channel,
-    standing: Standing,
+    standing: ChannelStanding,
     since: Option<Moment>,
     callers: Option<String>,
     why: Option<String>,
@@ -169,24 +172,24 @@ pub fn number_path(number: &NumberStatus, roster: &Roster) -> String {
     format!("numbers/{}", name.split('/').map(part).collect::<Vec<_>>().join("/"))
 }
 
-impl Numbers {
+impl NumberList {
     pub fn of(
         status: &Status,
         roster: &Roster,
         root: &str,
-        is_shown: impl Fn(&GroupName, Standing) -> bool,
+        is_shown: impl Fn(&GroupName, ChannelStanding) -> bool,
         most: usize,
-    ) -> Numbers {
-        let mut all: Vec<(Standing, u32, &GroupName, &NumberStatus, &ChannelStatus)> = status
+    ) -> NumberList {
+        let mut all: Vec<(ChannelStanding, u32, &GroupName, &NumberStatus, &ChannelStatus)> = status
             .numbers()
             .flat_map(|(group, n)| {
-                n.channels.iter().map(move |c| (Standing::of(n, c), c.evidence.failing, group, n, c))
+                n.channels.iter().map(move |c| (ChannelStanding::of(n, c), c.evidence.failing, group, n, c))
             })
             .filter(|(standing, _, group, ..)| is_shown(group, *standing))
             .collect();
         all.sort_by_key(|(standing, failing, ..)| (*standing, std::cmp::Reverse(*failing)));
         let (told, more) = all.split_at(cut_at(all.len(), most));
-        let row = |(standing, _, group, n, c): &(Standing, u32, &GroupName, &NumberStatus, &ChannelStatus)| {
+        let row = |(standing, _, group, n, c): &(ChannelStanding, u32, &GroupName, &NumberStatus, &ChannelStatus)| {
             let since = match c.rollback {
                 RollbackStatus::Done { since } | RollbackStatus::Unproven { since } => Some(since),
                 RollbackStatus::None | RollbackStatus::Pending => c.evidence.since.filter(|_| c.evidence.failing > 0),
@@ -200,7 +203,7 @@ impl Numbers {
                 channel: c.channel,
                 standing: *standing,
                 since: since.map(|at| Moment::of(at, status.at)),
-                callers: if *standing == Standing::Blind {
+                callers: if *standing == ChannelStanding::Blind {
                     Some("not known".to_owned())
                 } else {
                     c.evidence.text(c.channel)
@@ -211,7 +214,7 @@ impl Numbers {
         };
         let name = if most == usize::MAX { "All numbers" } else { "Numbers in trouble" };
         let tables = told.chunks(ROWS).map(|rows| rows.iter().map(row).collect()).collect();
-        Numbers { name, tables, more: more.len(), root: root.to_owned() }
+        NumberList { name, tables, more: more.len(), root: root.to_owned() }
     }
 
     /// So many rows need not be laid out before they are seen.
@@ -227,7 +230,7 @@ struct Card {
     group: GroupName,
     href: String,
     numbers: usize,
-    worst: Standing,
+    worst: ChannelStanding,
     channels: Vec<CardChannel>,
     ports: Vec<(&'static str, usize)>,
     countdown: Option<String>,
@@ -264,7 +267,7 @@ impl Card {
             group: group.group.clone(),
             href: format!("groups/{}", part(group.group.as_str())),
             numbers: group.numbers.len(),
-            worst: group.numbers.iter().map(worst).min().unwrap_or(Standing::Unknown),
+            worst: group.numbers.iter().map(worst).min().unwrap_or(ChannelStanding::Unknown),
             channels: channels.collect(),
             ports: ports.into_iter().map(|(port, n)| (port.text(), n)).collect(),
             countdown: group.port.as_ref().map(|p| format!("{} to come, {}", p.due, p.countdown)),

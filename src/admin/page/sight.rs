@@ -9,7 +9,7 @@ use crate::core::model::id::Channel;
 /// What cannot be seen.
 #[derive(Template)]
 #[template(path = "sight.html", config = "src/admin/page/askama.toml")]
-pub struct Sight {
+pub struct BlindSpots {
     blind: Vec<BlindChannel>,
     sources: Vec<(String, String)>,
 }
@@ -20,8 +20,8 @@ struct BlindChannel {
     unread: usize,
 }
 
-impl Sight {
-    pub fn of(status: &Status) -> Sight {
+impl BlindSpots {
+    pub fn of(status: &Status) -> BlindSpots {
         let blind = status
             .blindness
             .iter()
@@ -40,7 +40,7 @@ impl Sight {
         };
         let failed = |s: &&SourceStatus| s.is_needed && (s.is_stale || s.failure.is_some());
         let sources = status.sources.iter().filter(failed).map(|s| (s.source.to_owned(), why(s))).collect();
-        Sight { blind, sources }
+        BlindSpots { blind, sources }
     }
 }
 

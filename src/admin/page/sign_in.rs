@@ -100,7 +100,7 @@ pub async fn sign_in(
 
 /// What a form of a session's brings beside its own fields.
 #[derive(Deserialize)]
-pub struct Key {
+pub struct FormKey {
     form_key: String,
 }
 
@@ -109,7 +109,7 @@ pub async fn sign_out(
     State(admin): State<Admin>,
     visitor: Visitor,
     extensions: Extensions,
-    key: Result<Form<Key>, FormRejection>,
+    key: Result<Form<FormKey>, FormRejection>,
 ) -> Response {
     let Some(session) = visitor.session else { return go("./sign-in") };
     if !key.is_ok_and(|Form(key)| session.is_form_of(&key.form_key)) {

@@ -77,7 +77,7 @@ pub fn spark(counts: &[MinuteCount], now: Time, since: Time) -> Spark {
 /// Evidence against its threshold.
 #[derive(Template)]
 #[template(path = "plot.html", config = "src/admin/page/askama.toml")]
-pub struct Plot {
+pub struct EvidencePlot {
     statistic: String,
     threshold: String,
     is_enough: bool,
@@ -86,11 +86,11 @@ pub struct Plot {
     line: u32,
 }
 
-pub fn plot(score: Score) -> Plot {
+pub fn plot(score: Score) -> EvidencePlot {
     let most = score.statistic.max(score.threshold).max(1.0) * 1.15;
     // A share of what is finite; what is not is at the edge.
     let place = |x: f64| (x / most * 300.0).clamp(0.0, 300.0) as u32;
-    Plot {
+    EvidencePlot {
         statistic: format!("{:.1}", score.statistic),
         threshold: format!("{:.1}", score.threshold),
         is_enough: score.is_enough(),

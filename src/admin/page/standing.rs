@@ -7,7 +7,7 @@ use crate::core::routing::history::RoutingState;
 
 /// In order: the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
+pub enum ChannelStanding {
     Failing,
     Unproven,
     Unanswered,
@@ -22,77 +22,77 @@ pub enum Standing {
     Healthy,
 }
 
-impl Standing {
-    pub fn of(number: &NumberStatus, channel: &ChannelStatus) -> Standing {
+impl ChannelStanding {
+    pub fn of(number: &NumberStatus, channel: &ChannelStatus) -> ChannelStanding {
         let is_waiting = channel.phase == Phase::Waiting;
         match (channel.verdict, channel.rollback) {
-            (Verdict::Failing, _) => Standing::Failing,
-            (_, RollbackStatus::Unproven { .. }) => Standing::Unproven,
-            (_, RollbackStatus::Pending) => Standing::Swapping,
-            (Verdict::Blind, _) => Standing::Blind,
-            (Verdict::Silent, _) => Standing::Silent,
-            (Verdict::Suspect, _) => Standing::Suspect,
-            (_, RollbackStatus::Done { .. }) => Standing::OnFallback,
+            (Verdict::Failing, _) => ChannelStanding::Failing,
+            (_, RollbackStatus::Unproven { .. }) => ChannelStanding::Unproven,
+            (_, RollbackStatus::Pending) => ChannelStanding::Swapping,
+            (Verdict::Blind, _) => ChannelStanding::Blind,
+            (Verdict::Silent, _) => ChannelStanding::Silent,
+            (Verdict::Suspect, _) => ChannelStanding::Suspect,
+            (_, RollbackStatus::Done { .. }) => ChannelStanding::OnFallback,
             (Verdict::Unknown | Verdict::Healthy, RollbackStatus::None) => match channel.routing {
                 RoutingState::Handled => match channel.verdict {
-                    Verdict::Healthy => Standing::Healthy,
+                    Verdict::Healthy => ChannelStanding::Healthy,
                     Verdict::Unknown | Verdict::Suspect | Verdict::Failing | Verdict::Silent | Verdict::Blind => {
                         if is_waiting {
-                            Standing::Waiting
+                            ChannelStanding::Waiting
                         } else {
-                            Standing::Unknown
+                            ChannelStanding::Unknown
                         }
                     }
                 },
-                RoutingState::NotInAccount if is_waiting && !number.is_in_account => Standing::Waiting,
-                RoutingState::NotInAccount => Standing::Missing,
-                RoutingState::Unread | RoutingState::Elsewhere => Standing::Blind,
+                RoutingState::NotInAccount if is_waiting && !number.is_in_account => ChannelStanding::Waiting,
+                RoutingState::NotInAccount => ChannelStanding::Missing,
+                RoutingState::Unread | RoutingState::Elsewhere => ChannelStanding::Blind,
                 RoutingState::Nobody
                 | RoutingState::Gone
                 | RoutingState::Demo
                 | RoutingState::Lacking
-                | RoutingState::Fax => Standing::Unanswered,
+                | RoutingState::Fax => ChannelStanding::Unanswered,
             },
         }
     }
 
     /// True if a person should look.
     pub fn is_trouble(self) -> bool {
-        self <= Standing::OnFallback
+        self <= ChannelStanding::OnFallback
     }
 
     /// The class of its colour, and its word in the page's addresses.
     pub const fn label(self) -> &'static str {
         match self {
-            Standing::Failing => "failing",
-            Standing::Unproven => "unproven",
-            Standing::Unanswered => "unanswered",
-            Standing::Missing => "missing",
-            Standing::Blind => "blind",
-            Standing::Silent => "silent",
-            Standing::Suspect => "suspect",
-            Standing::Swapping => "swapping",
-            Standing::OnFallback => "on-fallback",
-            Standing::Unknown => "unknown",
-            Standing::Waiting => "waiting",
-            Standing::Healthy => "healthy",
+            ChannelStanding::Failing => "failing",
+            ChannelStanding::Unproven => "unproven",
+            ChannelStanding::Unanswered => "unanswered",
+            ChannelStanding::Missing => "missing",
+            ChannelStanding::Blind => "blind",
+            ChannelStanding::Silent => "silent",
+            ChannelStanding::Suspect => "suspect",
+            ChannelStanding::Swapping => "swapping",
+            ChannelStanding::OnFallback => "on-fallback",
+            ChannelStanding::Unknown => "unknown",
+            ChannelStanding::Waiting => "waiting",
+            ChannelStanding::Healthy => "healthy",
         }
     }
 
     pub const fn text(self) -> &'static str {
         match self {
-            Standing::Failing => "failing",
-            Standing::Unproven => "rollback not proven",
-            Standing::Unanswered => "nobody answers",
-            Standing::Missing => "not in the account",
-            Standing::Blind => "not known: blind",
-            Standing::Silent => "silent",
-            Standing::Suspect => "suspect",
-            Standing::Swapping => "being swapped",
-            Standing::OnFallback => "on the fallback",
-            Standing::Unknown => "not known: too few callers",
-            Standing::Waiting => "not ported yet",
-            Standing::Healthy => "healthy",
+            ChannelStanding::Failing => "failing",
+            ChannelStanding::Unproven => "rollback not proven",
+            ChannelStanding::Unanswered => "nobody answers",
+            ChannelStanding::Missing => "not in the account",
+            ChannelStanding::Blind => "not known: blind",
+            ChannelStanding::Silent => "silent",
+            ChannelStanding::Suspect => "suspect",
+            ChannelStanding::Swapping => "being swapped",
+            ChannelStanding::OnFallback => "on the fallback",
+            ChannelStanding::Unknown => "not known: too few callers",
+            ChannelStanding::Waiting => "not ported yet",
+            ChannelStanding::Healthy => "healthy",
         }
     }
 }
@@ -103,9 +103,13 @@ mod tests {
 
     #[test]
     fn what_is_fine_or_unknown_is_no_trouble() {
-        for fine in [Standing::Unknown, Standing::Waiting, Standing::Healthy] {
-            assert!(!fine.is_trouble() && fine > Standing::OnFallback, "{fine:?}");
+        for fine in [ChannelStanding::Unknown, ChannelStanding::Waiting, ChannelStanding::Healthy] {
+            assert!(!fine.is_trouble() && fine > ChannelStanding::OnFallback, "{fine:?}");
         }
-        assert!([Standing::Failing, Standing::Blind, Standing::OnFallback].into_iter().all(Standing::is_trouble));
+        assert!(
+            [ChannelStanding::Failing, ChannelStanding::Blind, ChannelStanding::OnFallback]
+                .into_iter()
+                .all(ChannelStanding::is_trouble)
+        );
     }
 }

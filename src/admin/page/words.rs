@@ -42,7 +42,7 @@ pub fn numbers(numbers: &[NumberId], roster: &Roster) -> String {
 }
 
 /// A line of a timeline.
-pub struct Line {
+pub struct TimelineRow {
     pub moment: Moment,
     pub text: String,
     /// Who, where it was not Ringback.
@@ -53,9 +53,9 @@ pub struct Line {
     pub tone: &'static str,
 }
 
-impl Line {
+impl TimelineRow {
     /// `operation`: of the entry's order, where it is known.
-    pub fn of(at: Time, entry: &Entry, operation: Option<Operation>, now: Time, roster: &Roster) -> Line {
+    pub fn of(at: Time, entry: &Entry, operation: Option<Operation>, now: Time, roster: &Roster) -> TimelineRow {
         let told = entry.sentence(at, operation, roster);
         let (author, reason) = match (&told.who, told.more.clone()) {
             (Actor::Person(name), reason) => (Some(name.clone()), reason),
@@ -63,7 +63,7 @@ impl Line {
             (Actor::Detector | Actor::Ringback | Actor::Twilio, _) => (None, None),
         };
         let shown = Sentence { more: if author.is_some() { None } else { told.more.clone() }, ..told.clone() };
-        Line {
+        TimelineRow {
             moment: Moment::of(at, now),
             text: shown.line(NAMED, roster),
             author,

@@ -94,7 +94,7 @@ pub enum Refusal {
 
 /// A command of which a part is not known yet.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PendingCommand {
     pub request: OperatorRequest,
     pub dry_run: bool,
     /// What it came to by the journal, of which everything is done that can be.
@@ -191,7 +191,7 @@ impl Controller {
         let done = self.do_unless(now, dry_run, &preview).await;
         let unsure = unsure(request.operation, &preview);
         if done.is_ok() && !unsure.is_empty() {
-            return self.look_first(Asked { request, dry_run, preview, reply }, unsure);
+            return self.look_first(PendingCommand { request, dry_run, preview, reply }, unsure);
         }
         // Whoever asked may have gone away.
         let _ = reply.send(done.map(|()| CommandAnswer::Orders(preview)));

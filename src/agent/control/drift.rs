@@ -13,7 +13,7 @@ use crate::core::model::time::Time;
 use crate::core::notice::condition::AgentCondition;
 use crate::core::rollback::adopt::{Adopting, FoundRouting};
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::look::Found;
+use crate::core::rollback::look::LookResult;
 use crate::core::rollback::plan;
 use crate::core::rollback::saga::{RestoreOrigin, SagaState};
 use crate::core::routing::values::{Difference, RoutingValues};
@@ -44,12 +44,12 @@ impl Controller {
             for channel in Channel::ALL {
                 let now = values[channel.index()].clone();
                 match self.observe(at, (number, channel), &now).await {
-                    Found::First => baseline.push((number, now)),
-                    Found::Foreign { before, expected } => {
+                    LookResult::First => baseline.push((number, now)),
+                    LookResult::Foreign { before, expected } => {
                         let differences = RoutingValues::differences(&before, &expected, &now);
                         self.ask_about(sid, Drifted { number, channel, differences, now, read_at: at, actor: None });
                     }
-                    Found::Outdated | Found::AsExpected | Found::Landed(_) => {}
+                    LookResult::Outdated | LookResult::AsExpected | LookResult::Landed(_) => {}
                 }
             }
         }

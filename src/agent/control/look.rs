@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::adopt::{ASKED, read};
-use super::command::{Asked, CommandAnswer, is_from_memory};
+use super::command::{CommandAnswer, PendingCommand, is_from_memory};
 use super::{Controller, Drifted};
 use crate::agent::ControlMessage;
 use crate::core::model::id::{Channel, NumberId};
@@ -17,7 +17,7 @@ use crate::core::model::roster::NumberIx;
 use crate::core::model::time::Time;
 use crate::core::rollback::adopt::FoundRouting;
 use crate::core::rollback::entry::Entry;
-use crate::core::rollback::look::{Found, Ground, Known, Look};
+use crate::core::rollback::look::{Ground, Known, Look, LookResult};
 use crate::core::rollback::operator::{OperatorRequest, PlannedAction, Preview, PreviewLine};
 use crate::core::rollback::plan;
 use crate::core::routing::values::RoutingValues;
@@ -28,7 +28,7 @@ type Slot = (NumberId, Channel);
 /// The numbers that it does nothing to, as they were read for it.
 #[derive(Debug)]
 pub struct CommandRead {
-    asked: Asked,
+    asked: PendingCommand,
     found: BTreeMap<Slot, Result<FoundRouting, String>>,
 }
 
@@ -44,13 +44,13 @@ impl Controller {
         read_at: Time,
         slot @ (number, channel): Slot,
         now: &RoutingValues,
-    ) -> Found {
+    ) -> LookResult {
         let found = self.orders().found(number, channel, Look { now, read_at, known: self.known(slot) });
         match &found {
-            Found::AsExpected | Found::First => _ = self.looked_at.insert(slot, read_at),
-            Found::Landed(entry) => self.landed(read_at, entry).await,
+            LookResult::AsExpected | LookResult::First => _ = self.looked_at.insert(slot, read_at),
+            LookResult::Landed(entry) => self.landed(read_at, entry).await,
             // What is foreign is once it is in the journal.
-            Found::Outdated | Found::Foreign { .. } => {}
+            LookResult::Outdated | LookResult::Foreign { .. } => {}
         }
         found
     }
@@ -79,7 +79,7 @@ impl Controller {
     }
 
     /// Reads these numbers beside the control task, which answers once it is told what was found.
-    pub(super) fn look_first(&mut self, asked: Asked, unsure: BTreeSet<Slot>) {
+    pub(super) fn look_first(&mut self, asked: PendingCommand, unsure: BTreeSet<Slot>) {
         let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
         // The rollback of these ends if somebody else has them by now, and others are told of that.
         let is_swapped = |(number, channel): &&Slot| self.orders().state(*number, *channel).swap().is_some();
@@ -104,7 +104,7 @@ impl Controller {
 
     /// The numbers were read: takes in what they are, does what is to be done by that, and answers.
     pub async fn command_read(&mut self, now: Time, read: CommandRead) {
-        let CommandRead { asked: Asked { request, dry_run, preview, reply }, found } = read;
+        let CommandRead { asked: PendingCommand { request, dry_run, preview, reply }, found } = read;
         let mut shown = BTreeMap::new();
         for (slot, read) in &found {
             let is_foreign = match read {
@@ -141,7 +141,7 @@ impl Controller {
 
     /// Takes in what was read of a number. True if somebody else has changed it.
     async fn is_foreign(&mut self, now: Time, slot @ (number, channel): Slot, read: &FoundRouting) -> bool {
-        let Found::Foreign { before, expected } = self.observe(read.read_at, slot, &read.values).await else {
+        let LookResult::Foreign { before, expected } = self.observe(read.read_at, slot, &read.values).await else {
             return false;
         };
         let differences = RoutingValues::differences(&before, &expected, &read.values);

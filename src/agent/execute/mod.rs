@@ -30,7 +30,7 @@ use crate::agent::execute::write::{WriteEnd, WriteJob, WriteResult, write};
 use crate::core::model::guard::Guard;
 use crate::core::model::id::{Channel, NumberId, NumberSid};
 use crate::core::model::order::{FallbackState, Operation, Order, OrderResult};
-use crate::core::rollback::apply::{self, Found};
+use crate::core::rollback::apply::{self, FoundNumber};
 use crate::core::rollback::entry::Entry;
 use crate::core::rollback::late::LANDS_WITHIN;
 use crate::core::rollback::look::Ground;
@@ -263,7 +263,7 @@ impl Execution {
                 let fallback = group.ok_or_else(|| refused("it is not ours"))?.fallback(order.channel);
                 let digest = self.digest(order.channel, &read.read);
                 let service = terms.wanted.service.and_then(|sid| self.reader.service(sid));
-                let found = Found { service, ..found(read, digest.as_deref()) };
+                let found = FoundNumber { service, ..found(read, digest.as_deref()) };
                 (apply::apply(order, terms, number, state, found, fallback)?, None)
             }
         };
@@ -337,7 +337,7 @@ impl Execution {
                     Ok(read) => match &work.order.terms {
                         Some(terms) => {
                             let service = terms.wanted.service.and_then(|sid| self.reader.service(sid));
-                            apply::verdict(&plan.job.plan, terms, Found { service, ..found(&read, None) })
+                            apply::verdict(&plan.job.plan, terms, FoundNumber { service, ..found(&read, None) })
                         }
                         None => plan::verdict(
                             &plan.job.plan,
@@ -439,9 +439,9 @@ impl Execution {
     }
 }
 
-fn found<'a>(read: &'a RoutingRead, digest: Option<&'a str>) -> Found<'a> {
+fn found<'a>(read: &'a RoutingRead, digest: Option<&'a str>) -> FoundNumber<'a> {
     let RoutingRead { read, unknown } = read;
-    Found { record: &read.record, raw: read.raw.whole(), read: digest, unknown: unknown.as_ref(), service: None }
+    FoundNumber { record: &read.record, raw: read.raw.whole(), read: digest, unknown: unknown.as_ref(), service: None }
 }
 
 /// Of an order that a person has given to an agent of its own, and stopped.

@@ -25,7 +25,7 @@ use crate::core::model::order::UpdateParams;
 use crate::core::rollback::plan::{Membership, WritePlan, WriteState};
 use crate::core::routing::values::{RoutingValues, SERVICE, in_service};
 use crate::twilio::membership::ALREADY_IN_IT;
-use crate::twilio::{Client, ErrorKind, Unwritten};
+use crate::twilio::{Client, ErrorKind, UnansweredWrite};
 
 /// Writes of one number for one order, at the most.
 const ATTEMPTS: u32 = 8;
@@ -106,18 +106,18 @@ async fn attempt(
         }
         let error = match result {
             Ok(()) => return WriteResult::Taken,
-            Err(Unwritten::Stopped(Objection::Ending)) => {
+            Err(UnansweredWrite::Stopped(Objection::Ending)) => {
                 return WriteResult::Ending(
                     open.map(|open| format!("{said}not tried again: the agent stopped; {open}")),
                 );
             }
-            Err(Unwritten::Stopped(Objection::Guard(guard))) => {
+            Err(UnansweredWrite::Stopped(Objection::Guard(guard))) => {
                 let Some(open) = open else { return WriteResult::Stopped(guard) };
                 return WriteResult::Unknown(format!("{said}not tried again: {}; {open}", guard.text()));
             }
             // Whether or not it was processed: it is looked at before it is tried again.
-            Err(Unwritten::Failed(error)) if error.is_passing() => error,
-            Err(Unwritten::Failed(error)) => {
+            Err(UnansweredWrite::Failed(error)) if error.is_passing() => error,
+            Err(UnansweredWrite::Failed(error)) => {
                 let Some(open) = open else { return WriteResult::Failed(error.to_string()) };
                 return WriteResult::Unknown(format!("{error}; {open}"));
             }
@@ -166,14 +166,14 @@ async fn attempt_once(
     job: &WriteJob,
     form: &UpdateParams,
     is_again: bool,
-) -> (Step, Result<(), Unwritten<Objection>>) {
+) -> (Step, Result<(), UnansweredWrite<Objection>>) {
     let write = Write { by: job.by, group: job.group.clone(), number: job.number, channel: job.channel };
     let pass = write_guard.pass(write);
     let moved = match job.plan.membership() {
         None => Ok(()),
         Some(Membership::Join(service)) => match client.join_service(service, job.sid, pass.clone()).await {
             // Of a fresh write it is somebody else's doing, and would be undone as ours.
-            Err(Unwritten::Failed(error))
+            Err(UnansweredWrite::Failed(error))
                 if error.code == Some(ALREADY_IN_IT) && (is_again || job.plan.is_intended) =>
             {
                 Ok(())
@@ -182,7 +182,9 @@ async fn attempt_once(
         },
         Some(Membership::Leave(service)) => match client.leave_service(service, job.sid, pass.clone()).await {
             // It is in it no more: what is read back has the last word.
-            Err(Unwritten::Failed(error)) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => Ok(()),
+            Err(UnansweredWrite::Failed(error)) if error.kind == ErrorKind::NotFound && error.code == Some(20_404) => {
+                Ok(())
+            }
             answer => answer,
         },
     };

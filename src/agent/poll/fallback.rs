@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::ask::{Asking, Seen, ask};
+use self::ask::{Asking, FallbackSeen, ask};
 use crate::agent::{ControlMessage, Shared};
 use crate::core::model::id::{Channel, GroupName, NumberId};
 use crate::core::model::order::FallbackState;
@@ -103,7 +103,7 @@ pub async fn once(shared: &Shared) {
 }
 
 /// Asks a group's fallback for one of its numbers, with what the agent knows of them.
-async fn ask_for(shared: &Shared, url: &str, channel: Channel, number: NumberIx) -> Seen {
+async fn ask_for(shared: &Shared, url: &str, channel: Channel, number: NumberIx) -> FallbackSeen {
     let group = shared.roster.number(number).group;
     let handler_of = |url: &str| shared.handler_of(group, channel, url);
     let by_get = shared.is_asked_by_get(number, channel);
@@ -155,7 +155,7 @@ impl Looker {
         numbers: &[NumberIx],
     ) -> Vec<(NumberId, FallbackLook)> {
         let clock = self.shared.clock.clone();
-        let mut seen: Vec<(NumberIx, Seen)> = Vec::new();
+        let mut seen: Vec<(NumberIx, FallbackSeen)> = Vec::new();
         let mut left = numbers;
         while !left.is_empty() && !self.stop.is_cancelled() {
             if let Some(same) = self.for_all_others(&seen) {
@@ -200,7 +200,7 @@ impl Looker {
     }
 
     /// What need not be asked for one number more, from what was seen so far.
-    fn for_all_others(&self, seen: &[(NumberIx, Seen)]) -> Option<Seen> {
+    fn for_all_others(&self, seen: &[(NumberIx, FallbackSeen)]) -> Option<FallbackSeen> {
         let (_, first) = seen.first()?;
         let all = |is: fn(&FallbackLook) -> bool| seen.iter().all(|(_, s)| is(&s.look));
         // Nobody is there, or there is nobody to ask: each further one would cost the patience of Twilio.
@@ -213,7 +213,7 @@ impl Looker {
             return Some(first.clone());
         }
         let look = FallbackLook::Unanswered("not asked for this number yet".to_owned());
-        (seen.len() >= self.most).then(|| Seen {
+        (seen.len() >= self.most).then(|| FallbackSeen {
             look,
             broken: None,
             answers: Vec::new(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError};
 
 use super::log::{FetchedRows, TwilioLog};
-use super::{Depth, Found, Known, Poller, Reach};
+use super::{Depth, FoundEntries, Known, Poller, Reach};
 use crate::clock::Clock;
 use crate::core::model::time::Time;
 use crate::twilio::ErrorKind;
@@ -34,7 +34,7 @@ type Answered<G> = Result<(Id, FetchedRows<G>), JoinError>;
 impl<G: TwilioLog> Poller<G> {
     /// Takes in what earlier polls asked for and has come since. To be called before the lists are read, which are
     /// newer.
-    pub(super) fn take_fetched(&mut self, now: Time, reach: Reach, found: &mut Found<G>) {
+    pub(super) fn take_fetched(&mut self, now: Time, reach: Reach, found: &mut FoundEntries<G>) {
         while let Some(answered) = self.fetching.try_join_next_with_id() {
             self.take(answered, now, reach, found);
         }
@@ -42,7 +42,7 @@ impl<G: TwilioLog> Poller<G> {
 
     /// Fetches what the walk did not show, and takes in what comes soon. What hangs since an earlier poll is not waited
     /// for.
-    pub(super) async fn follow(&mut self, depth: Depth, reach: Reach, found: &mut Found<G>) {
+    pub(super) async fn follow(&mut self, depth: Depth, reach: Reach, found: &mut FoundEntries<G>) {
         let clock = self.shared.clock.clone();
         let until = clock.now() + PATIENCE;
         let mut unseen = self.unseen(depth, found);
@@ -67,7 +67,7 @@ impl<G: TwilioLog> Poller<G> {
     }
 
     /// What is to be fetched, those first that nobody has looked at for longest.
-    fn unseen(&mut self, depth: Depth, found: &Found<G>) -> VecDeque<u128> {
+    fn unseen(&mut self, depth: Depth, found: &FoundEntries<G>) -> VecDeque<u128> {
         while let Ok(sid) = self.wanted.try_recv() {
             let sid = sid.as_u128();
             if self.named.len() < MOST_NAMED && !self.named.contains(&sid) {
@@ -94,7 +94,7 @@ impl<G: TwilioLog> Poller<G> {
         Some(task)
     }
 
-    fn take(&mut self, answered: Answered<G>, now: Time, reach: Reach, found: &mut Found<G>) {
+    fn take(&mut self, answered: Answered<G>, now: Time, reach: Reach, found: &mut FoundEntries<G>) {
         let Some(sid) = self.under_way.remove(&id(&answered)) else { return };
         // The list has shown it since.
         if found.known.contains_key(&sid) {
@@ -127,6 +127,6 @@ fn id<T>(answered: &Result<(Id, T), JoinError>) -> Id {
 }
 
 /// An entry that is not ours, or gone, is remembered so that nobody asks again.
-fn forget<G: TwilioLog>(sid: u128, now: Time, found: &mut Found<G>) {
+fn forget<G: TwilioLog>(sid: u128, now: Time, found: &mut FoundEntries<G>) {
     found.known.insert(sid, Known { digest: 0, at: now, open: None, is_before_us: false, is_listed: false });
 }

@@ -19,7 +19,7 @@ const UNREADABLE: f64 = 0.2;
 const UNREADABLE_FEW: usize = 2;
 
 /// What one walk has found so far.
-pub(super) struct Found<G: TwilioLog + ?Sized> {
+pub(super) struct FoundEntries<G: TwilioLog + ?Sized> {
     pub(super) fresh: Vec<(Time, Item<G>)>,
     pub(super) known: HashMap<u128, Known>,
     /// When the newest entry happened.
@@ -47,9 +47,9 @@ pub(super) struct Found<G: TwilioLog + ?Sized> {
     pub(super) walked_to: Time,
 }
 
-impl<G: TwilioLog + ?Sized> Found<G> {
-    pub(super) fn new() -> Found<G> {
-        Found {
+impl<G: TwilioLog + ?Sized> FoundEntries<G> {
+    pub(super) fn new() -> FoundEntries<G> {
+        FoundEntries {
             fresh: Vec::new(),
             known: HashMap::new(),
             newest: None,
@@ -81,7 +81,13 @@ impl<G: TwilioLog + ?Sized> Found<G> {
 
 impl<G: TwilioLog> Poller<G> {
     /// Tells what a row is: new, changed, known, not ours, or not to be understood.
-    pub(super) fn sort(&self, row: Result<WireRow<Item<G>>, BadRow>, now: Time, reach: Reach, found: &mut Found<G>) {
+    pub(super) fn sort(
+        &self,
+        row: Result<WireRow<Item<G>>, BadRow>,
+        now: Time,
+        reach: Reach,
+        found: &mut FoundEntries<G>,
+    ) {
         // Alerts are asked for to the second, calls by the day, whose zone is not documented. Texts that were planned
         // days ago are of the day on which they were written down.
         let is_asked = |at: Time| match G::SOURCE {

@@ -11,7 +11,7 @@
 //! another matter: many accounts delete each once it is delivered, for what is in it. A list of texts that goes on to
 //! show new ones is alive, and what it lacks was deleted.
 
-use super::found::Found;
+use super::found::FoundEntries;
 use super::log::TwilioLog;
 use super::{PollError, Poller, Reach};
 use crate::core::model::bounds::LOOK_BACK;
@@ -29,7 +29,7 @@ const GONE_FEW: usize = 2;
 impl<G: TwilioLog> Poller<G> {
     /// Fails if the lists, as far back as this walk went, lack much of what an earlier one met there. To be asked
     /// before anything is fetched by its SID.
-    pub(super) fn check_gone(&mut self, found: &Found<G>, reach: Reach, started: Time) -> Result<(), PollError> {
+    pub(super) fn check_gone(&mut self, found: &FoundEntries<G>, reach: Reach, started: Time) -> Result<(), PollError> {
         let from = found.walked_to.max(reach.overlap).max(started - LOOK_BACK);
         let has_new = || found.known.keys().any(|sid| !self.known.contains_key(sid));
         let are_deleted = G::SOURCE == Source::Messages && has_new();

@@ -55,7 +55,7 @@ use crate::metrics::RowResult;
 use crate::twilio::wire::{Listed, WireRow};
 use crate::twilio::{Client, LogEntry};
 pub use error::PollError;
-use found::Found;
+use found::FoundEntries;
 pub use log::{AlertLog, CallLog, MessageLog, TwilioLog};
 use log::{FetchedRows, Item};
 
@@ -280,7 +280,7 @@ impl<G: TwilioLog> Poller<G> {
         let from = (cutoff - LOOK_BACK)
             .min(Time::from_millis(cutoff.as_millis() - cutoff.as_millis().rem_euclid(DAY.as_millis() as i64)));
         let reach = Reach { horizon, looked_through, floor: overlap.min(started - LOOK_BACK), overlap, from };
-        let mut found = Found::<G>::new();
+        let mut found = FoundEntries::<G>::new();
         self.take_fetched(clock.now(), reach, &mut found);
         let walked = self.walk(&client, depth, cutoff, reach, &mut found).await;
         check_clock(&clock, &client)?;
@@ -367,7 +367,7 @@ impl<G: TwilioLog> Poller<G> {
         depth: Depth,
         cutoff: Time,
         reach: Reach,
-        found: &mut Found<G>,
+        found: &mut FoundEntries<G>,
     ) -> Result<(), PollError> {
         let page_size = if depth == Depth::Quick { QUICK_PAGE } else { LARGEST_PAGE };
         let mut walked = Ok(());
@@ -413,7 +413,7 @@ impl<G: TwilioLog> Poller<G> {
     }
 
     /// Fails if there is more than can be held: what is not held cannot be judged, and that must be said.
-    fn check_room(&self, found: &Found<G>, now: Time) -> Result<(), PollError> {
+    fn check_room(&self, found: &FoundEntries<G>, now: Time) -> Result<(), PollError> {
         let most = bounds::log_entries(self.shared.roster.len());
         let since = now - bounds::LOG_SPAN;
         let taken: usize = self.taken.iter().filter(|(at, _)| *at >= since).map(|(_, new)| new).sum();
@@ -422,7 +422,7 @@ impl<G: TwilioLog> Poller<G> {
     }
 
     /// Exports what the poll showed of the log itself.
-    fn measure(&mut self, found: &Found<G>, reach: Reach) {
+    fn measure(&mut self, found: &FoundEntries<G>, reach: Reach) {
         let metrics = &self.shared.metrics;
         for result in RowResult::ALL {
             metrics.rows(G::SOURCE, result, found.counts[result as usize]);

@@ -69,7 +69,7 @@ pub struct GroupLine {
     pub tally: TruthTally,
 }
 
-pub struct Story {
+pub struct DemoStory {
     pub now: Time,
     pub lines: Vec<StoryLine>,
     pub groups: Vec<GroupLine>,
@@ -97,10 +97,10 @@ pub struct Steps {
     pub first_served_by_fallback: Option<Time>,
 }
 
-impl Story {
-    pub fn new(sim: &Sim, roster: &Roster) -> Story {
+impl DemoStory {
+    pub fn new(sim: &Sim, roster: &Roster) -> DemoStory {
         let numbers = || roster.numbers().map(|(ix, n)| (n.id.e164, roster.group_of(ix).name.clone()));
-        Story {
+        DemoStory {
             now: Time::EPOCH,
             lines: Vec::new(),
             groups: Vec::new(),
@@ -306,7 +306,7 @@ impl StoryCount {
 }
 
 impl DemoSummary {
-    pub fn new(story: &Story, sim: &Sim, without: &Truth) -> DemoSummary {
+    pub fn new(story: &DemoStory, sim: &Sim, without: &Truth) -> DemoSummary {
         let truth = sim.truth();
         let scenario = sim.scenario();
         let mut problems = Vec::new();
@@ -355,7 +355,7 @@ impl DemoSummary {
         }
     }
 
-    pub fn json(&self, story: &Story) -> serde_json::Result<String> {
+    pub fn json(&self, story: &DemoStory) -> serde_json::Result<String> {
         serde_json::to_string_pretty(&serde_json::json!({ "story": story.lines, "summary": self }))
     }
 

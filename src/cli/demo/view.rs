@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 
-use super::story::{DemoSummary, Light, Story, StoryKind, StoryLine, local};
+use super::story::{DemoStory, DemoSummary, Light, StoryKind, StoryLine, local};
 use crate::cli::say;
 use crate::cli::text::{has_colours, wrapped};
 
@@ -50,7 +50,7 @@ impl DemoView {
         Ok(DemoView::Screen(Screen { address, color: has_colours(), is_on: true }))
     }
 
-    pub fn frame(&mut self, story: &Story) -> std::io::Result<()> {
+    pub fn frame(&mut self, story: &DemoStory) -> std::io::Result<()> {
         match self {
             DemoView::Silent => Ok(()),
             DemoView::Plain(_, printed) => {
@@ -65,7 +65,7 @@ impl DemoView {
     }
 
     /// Gives the terminal back, with the part of the story that matters left on it.
-    pub fn end(&mut self, story: &Story) -> std::io::Result<()> {
+    pub fn end(&mut self, story: &DemoStory) -> std::io::Result<()> {
         if let DemoView::Screen(screen) = self {
             screen.give_back()?;
             let (width, _) = size();
@@ -150,7 +150,7 @@ impl Screen {
         }
     }
 
-    fn draw(&self, story: &Story) -> String {
+    fn draw(&self, story: &DemoStory) -> String {
         let (width, rows) = size();
         let mut s = String::from("\x1b[H");
         let mut line = |text: &str| {

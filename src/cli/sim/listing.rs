@@ -8,7 +8,7 @@ use crate::config::span_text;
 use crate::core::model::facts::DEMO;
 use crate::core::model::id::{E164, ServiceSid};
 use crate::core::model::time::Time;
-use crate::sim::{Bin, BinKind, Callers, Happening, Scenario, ScenarioGroup, Shape, Story};
+use crate::sim::{Bin, BinKind, CallerIds, Happening, Scenario, ScenarioGroup, Story, TrafficShape};
 
 /// Of what is wrapped, within its indent.
 const WIDTH: usize = 76;
@@ -67,9 +67,9 @@ fn callers(group: &ScenarioGroup) -> Option<String> {
         return None;
     }
     let who = match t.callers {
-        Callers::Many => "everybody with a number of their own",
-        Callers::One => "all with one number, as a telephone system calls",
-        Callers::Withheld => "all with their number withheld",
+        CallerIds::Many => "everybody with a number of their own",
+        CallerIds::One => "all with one number, as a telephone system calls",
+        CallerIds::Withheld => "all with their number withheld",
     };
     let percent = |share: f64| (share * 100.0).round();
     let forwarded = match percent(t.forward) {
@@ -77,10 +77,10 @@ fn callers(group: &ScenarioGroup) -> Option<String> {
         share => format!("{share} % put through"),
     };
     let shape = match t.shape {
-        Shape::Flat => "evenly over the day",
-        Shape::Day => "most about half past one",
-        Shape::Office => "in office hours",
-        Shape::Evening => "most in the evening",
+        TrafficShape::Flat => "evenly over the day",
+        TrafficShape::Day => "most about half past one",
+        TrafficShape::Office => "in office hours",
+        TrafficShape::Evening => "most in the evening",
     };
     Some(format!(
         "callers: {who}, {shape}; {forwarded}; they talk for about {}; {} % meet an error that is nobody's fault",

@@ -11,7 +11,7 @@ use crate::core::model::verdict::Verdict;
 
 /// The state of everything, as far as it is shown.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Seen {
+pub struct SeenStatus {
     pub at: Time,
     pub mode: Mode,
     pub summary: Summary,
@@ -90,12 +90,12 @@ impl SeenChannel {
 
 /// What is asked about: all of it, one group, or some numbers.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct StatusSelection {
     pub group: Option<GroupName>,
     pub numbers: Vec<WrittenNumber>,
 }
 
-impl Asked {
+impl StatusSelection {
     fn is_all(&self) -> bool {
         self.group.is_none() && self.numbers.is_empty()
     }
@@ -105,7 +105,7 @@ impl Asked {
     }
 
     /// What of it is not ours, in words; `None` if all is.
-    pub fn unknown(&self, seen: &Seen) -> Option<String> {
+    pub fn unknown(&self, seen: &SeenStatus) -> Option<String> {
         if let Some(group) = self.group.as_ref().filter(|g| !seen.groups.iter().any(|s| s.group == **g)) {
             let known: Vec<String> = seen.groups.iter().map(|g| g.group.to_string()).collect();
             return Some(format!("there is no group {group}: there are {}", known.join(", ")));
@@ -118,7 +118,7 @@ impl Asked {
     }
 
     /// True if a trouble concerns what is asked about. What is wrong with all concerns every number.
-    pub fn concerns(&self, trouble: &Trouble, seen: &Seen) -> bool {
+    pub fn concerns(&self, trouble: &Trouble, seen: &SeenStatus) -> bool {
         if self.is_all() {
             return true;
         }
@@ -151,7 +151,7 @@ impl Asked {
     }
 }
 
-impl Seen {
+impl SeenStatus {
     /// True if nothing is under way and nobody is asked anything.
     pub fn is_settled(&self) -> bool {
         let waits = |t: &Trouble| match t.kind {

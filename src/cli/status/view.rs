@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::seen::{Asked, Seen, SeenChannel, SeenGroup};
+use super::seen::{SeenChannel, SeenGroup, SeenStatus, StatusSelection};
 use crate::agent::publish::trouble::{FailedOf, HandlerSeen, Trouble, TroubleKind, Wait, WaitsFor};
 use crate::cli::desk::Typed;
 use crate::cli::text::{Style, TextLine, wrapped, wrapped_command};
@@ -27,8 +27,8 @@ const LABEL: usize = 11;
 
 /// How it is to be shown.
 pub struct StatusView<'a> {
-    pub seen: &'a Seen,
-    pub asked: &'a Asked,
+    pub seen: &'a SeenStatus,
+    pub asked: &'a StatusSelection,
     /// Every number too, and every number of a trouble.
     pub is_all: bool,
     /// What times are told from.

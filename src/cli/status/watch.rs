@@ -17,7 +17,7 @@ use ratatui::style::{Color, Modifier, Style as ScreenStyle};
 use ratatui::text::{Line, Span};
 use ratatui::{DefaultTerminal, Frame};
 
-use super::seen::{Asked, Seen};
+use super::seen::{SeenStatus, StatusSelection};
 use super::view::{StatusView, span};
 use super::{StatusAnswer, look};
 use crate::cli::desk::{AgentClient, Typed};
@@ -35,7 +35,7 @@ const FRAME: Duration = Duration::from_millis(200);
 
 /// What is watched, and until when.
 pub struct Watch {
-    pub asked: Asked,
+    pub asked: StatusSelection,
     pub typed: Typed,
     pub config: PathBuf,
     pub is_all: bool,
@@ -45,7 +45,7 @@ pub struct Watch {
 
 /// What came of asking.
 enum News {
-    Seen(Box<Seen>),
+    Seen(Box<SeenStatus>),
     /// Nobody answers, or somebody else does.
     Nothing(String),
     Signal,
@@ -100,13 +100,20 @@ impl Watch {
         if is_screen { self.on_screen(&news) } else { self.as_text(&news) }
     }
 
-    fn view<'a>(&'a self, seen: &'a Seen, is_all: bool, width: usize, is_numbered: bool, now: Time) -> StatusView<'a> {
+    fn view<'a>(
+        &'a self,
+        seen: &'a SeenStatus,
+        is_all: bool,
+        width: usize,
+        is_numbered: bool,
+        now: Time,
+    ) -> StatusView<'a> {
         let age = now.since(seen.at);
         StatusView { seen, asked: &self.asked, is_all, now, age, width, typed: &self.typed, is_numbered }
     }
 
     /// What is seen, as an exit code.
-    fn exit(&self, seen: Option<&Seen>) -> Exit {
+    fn exit(&self, seen: Option<&SeenStatus>) -> Exit {
         match seen {
             None => Exit::CouldNotRun,
             Some(seen) if self.view(seen, false, 80, false, seen.at).troubles().any(|t| t.is_trouble()) => {
@@ -117,7 +124,7 @@ impl Watch {
     }
 
     /// How it ends here and now, if it does.
-    fn ended(&self, began: Time, seen: Option<&Seen>) -> Option<Exit> {
+    fn ended(&self, began: Time, seen: Option<&SeenStatus>) -> Option<Exit> {
         let timeout = self.until?;
         if let Some(seen) = seen.filter(|seen| seen.is_settled()) {
             return Some(self.exit(Some(seen)));
@@ -132,7 +139,7 @@ impl Watch {
     fn as_text(&self, news: &Receiver<News>) -> anyhow::Result<Exit> {
         let (began, shape) = (Clock::system().now(), Shape::of_output());
         let mut said = BTreeSet::new();
-        let mut latest: Option<Box<Seen>> = None;
+        let mut latest: Option<Box<SeenStatus>> = None;
         let mut silence = String::new();
         loop {
             match news.recv_timeout(FRAME) {
@@ -280,7 +287,7 @@ fn words(command: &str) -> Vec<String> {
 /// What is on the screen.
 #[derive(Default)]
 struct Screen {
-    seen: Option<Box<Seen>>,
+    seen: Option<Box<SeenStatus>>,
     /// Why there is no answer now.
     silence: Option<String>,
     is_all: bool,

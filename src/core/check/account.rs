@@ -1,7 +1,7 @@
 //! The account: its credentials and their permissions, the clock, its state and its credit.
 
 use super::code::FindingCode;
-use super::facts::{Balance, Door, Facts, KeyKind, Standing, Traffic, Unlooked, UpdateTrial};
+use super::facts::{AccountStanding, Balance, Door, Facts, KeyKind, Traffic, Unlooked, UpdateTrial};
 use super::report::Finder;
 
 /// What a call costs with the leg that forwards it, a message with its reply, and a test call: rough figures of ours,
@@ -37,7 +37,7 @@ pub fn check(facts: &Facts, finder: &mut Finder<'_>) {
         Err(why) => finder.skip(&[ClockSkew], why),
     }
     match &facts.standing {
-        Ok(Standing { status, is_trial }) => {
+        Ok(AccountStanding { status, is_trial }) => {
             if !status.eq_ignore_ascii_case("active") {
                 finder.find(AccountNotActive, format!("its status is {status}"));
             }

@@ -53,11 +53,11 @@ pub struct Facts {
     /// Whether the credentials may update numbers, as a trial without effect tells.
     pub update: Looked<UpdateTrial>,
     /// What the key may not read, by what that is for.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<KeyRefusal>,
     /// Twilio's clock minus ours, in seconds, and how much of it is borne.
     pub skew: Looked<i64>,
     pub skew_borne: Duration,
-    pub standing: Looked<Standing>,
+    pub standing: Looked<AccountStanding>,
     pub balance: Looked<Balance>,
     pub traffic: Looked<Traffic>,
     /// Test calls and texts that the configuration asks for in a day.
@@ -82,7 +82,7 @@ pub struct Facts {
     pub listen: Looked<ListenFound>,
     pub has_token: bool,
     pub notifiers: Vec<NotifierFound>,
-    pub pace: Pace,
+    pub pace: TwilioPace,
     /// Who changed our numbers in the last days.
     pub writers: Looked<Vec<Change>>,
     pub campaigns: BTreeMap<ServiceSid, Looked<Vec<Campaign>>>,
@@ -130,7 +130,7 @@ pub enum UpdateTrial {
 
 /// What the key may not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct KeyRefusal {
     /// Such as "the debugger's alerts".
     pub what: &'static str,
     /// What the agent cannot do without.
@@ -139,7 +139,7 @@ pub struct Refusal {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccountStanding {
     /// `active`, `suspended`, `closed`.
     pub status: String,
     pub is_trial: bool,
@@ -272,7 +272,7 @@ pub struct NotifierFound {
 
 /// How fast Twilio answers, and how many requests may be in flight.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pace {
+pub struct TwilioPace {
     pub request: Looked<Duration>,
     pub at_once: usize,
     /// Between the beginnings of two test calls.

@@ -14,7 +14,7 @@ use crate::model::time::Time;
 
 /// What was found, of whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckFinding {
     pub code: FindingCode,
     pub severity: FindingSeverity,
     pub title: &'static str,
@@ -74,7 +74,7 @@ pub struct Report {
     pub account: AccountSid,
     pub numbers: usize,
     pub verdict: CheckVerdict,
-    pub findings: Vec<Finding>,
+    pub findings: Vec<CheckFinding>,
     pub not_looked_at: Vec<NotLookedAt>,
     pub passed: Vec<FindingCode>,
     pub swaps: Vec<SwapTime>,
@@ -160,12 +160,12 @@ impl<'a> Finder<'a> {
         let roster = self.roster;
         let names =
             |all: BTreeSet<NumberIx>| all.into_iter().map(|ix| roster.name_of(ix).to_string()).collect::<Vec<_>>();
-        let mut findings: Vec<Finding> = self
+        let mut findings: Vec<CheckFinding> = self
             .found
             .into_iter()
             .map(|((code, seen), (groups, numbers))| {
                 let page = code.page();
-                Finding {
+                CheckFinding {
                     code,
                     severity: page.severity,
                     title: page.title,

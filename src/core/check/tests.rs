@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use super::check;
 use super::code::FindingCode;
 use super::facts::{
-    Balance, Door, Facts, KeyKind, ListenFound, NotifierFound, NumberFound, NumbersFound, Pace, Regions, Standing,
-    StateFound, Traffic, Unlooked, UpdateTrial,
+    AccountStanding, Balance, Door, Facts, KeyKind, ListenFound, NotifierFound, NumberFound, NumbersFound, Regions,
+    StateFound, Traffic, TwilioPace, Unlooked, UpdateTrial,
 };
 use super::report::{CheckVerdict, Report};
 use super::text;
@@ -60,7 +60,7 @@ fn facts(roster: &Roster) -> Facts {
         refusals: Vec::new(),
         skew: Ok(0),
         skew_borne: Duration::from_secs(60),
-        standing: Ok(Standing { status: "active".to_owned(), is_trial: false }),
+        standing: Ok(AccountStanding { status: "active".to_owned(), is_trial: false }),
         balance: Ok(Balance { amount: 100.0, currency: "USD".to_owned() }),
         traffic: Ok(Traffic { calls: 100.0, messages: 0.0 }),
         probes_a_day: 0.0,
@@ -84,7 +84,11 @@ fn facts(roster: &Roster) -> Facts {
         listen: Ok(ListenFound::Free),
         has_token: true,
         notifiers: vec![NotifierFound { name: "ops".to_owned(), through_twilio: Some(false), test: Ok(Ok(())) }],
-        pace: Pace { request: Ok(Duration::from_millis(100)), at_once: 16, between_calls: Duration::from_secs(1) },
+        pace: TwilioPace {
+            request: Ok(Duration::from_millis(100)),
+            at_once: 16,
+            between_calls: Duration::from_secs(1),
+        },
         writers: Ok(Vec::new()),
         campaigns: BTreeMap::new(),
         brands: BTreeMap::new(),
@@ -180,7 +184,7 @@ fn what_is_needed_and_was_not_looked_at_is_neither_good_nor_bad() {
 fn an_error_counts_more_than_what_is_not_known() {
     let report = after(|f| {
         f.regions.asked = vec![(NumberIx(1), Err(Unlooked::needed("it was away")))];
-        f.standing = Ok(Standing { status: "suspended".to_owned(), is_trial: false });
+        f.standing = Ok(AccountStanding { status: "suspended".to_owned(), is_trial: false });
     });
     assert_eq!(report.verdict, CheckVerdict::NotReady);
     let verdict = text::verdict(&report, false);
@@ -215,7 +219,7 @@ fn the_same_of_two_thousand_numbers_is_one_finding_on_one_screen() {
 #[test]
 fn words_of_others_are_no_orders_to_a_terminal() {
     let report = after(|f| {
-        f.standing = Ok(Standing { status: "gone\u{1b}[2J\nREADY".to_owned(), is_trial: false });
+        f.standing = Ok(AccountStanding { status: "gone\u{1b}[2J\nREADY".to_owned(), is_trial: false });
         f.balance = Err(Unlooked::optional("a\u{1b}[31mb"));
     });
     let text = text::whole(&report, false);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::code::{CodePage, FindingCode, FindingSeverity};
-use super::report::{CheckVerdict, Finding, NotLookedAt, Report, SwapTime};
+use super::report::{CheckFinding, CheckVerdict, NotLookedAt, Report, SwapTime};
 use crate::model::counted::{cut_at, some_of};
 
 /// Columns that fit everywhere.
@@ -50,12 +50,13 @@ pub fn short(report: &Report, is_strict: bool) -> String {
     let mut out = String::new();
     for all in report.findings.chunk_by(|a, b| a.code == b.code) {
         // Of whom it was seen in any way.
-        let together = |of: fn(&Finding) -> &Vec<String>| {
+        let together = |of: fn(&CheckFinding) -> &Vec<String>| {
             let names: BTreeSet<&String> = all.iter().flat_map(of).collect();
             names.into_iter().cloned().collect()
         };
-        let whole = Finding { groups: together(|f| &f.groups), numbers: together(|f| &f.numbers), ..all[0].clone() };
-        let Finding { code, severity, title, .. } = &whole;
+        let whole =
+            CheckFinding { groups: together(|f| &f.groups), numbers: together(|f| &f.numbers), ..all[0].clone() };
+        let CheckFinding { code, severity, title, .. } = &whole;
         let _ = writeln!(out, "{code} {}: {title}{}", severity.label(), of_whom(&whole));
     }
     for n in report.not_looked_at.iter().filter(|n| n.is_needed) {
@@ -104,7 +105,7 @@ pub fn verdict(report: &Report, is_strict: bool) -> String {
 }
 
 /// What was found of one code.
-fn found(out: &mut String, all: &[Finding]) {
+fn found(out: &mut String, all: &[CheckFinding]) {
     let f = &all[0];
     wrapped(out, &format!("{} {}: ", f.code, f.severity.label()), f.title);
     let (told, more) = all.split_at(cut_at(all.len(), WAYS));
@@ -120,7 +121,7 @@ fn found(out: &mut String, all: &[Finding]) {
 }
 
 /// The numbers of a finding, or its groups.
-fn of_whom(f: &Finding) -> String {
+fn of_whom(f: &CheckFinding) -> String {
     let groups = some(&f.groups);
     match (f.numbers.len(), f.groups.is_empty()) {
         (0, true) => String::new(),

@@ -22,8 +22,8 @@ mod standing;
 use std::collections::BTreeMap;
 
 pub use self::incident::Headline;
-use self::incident::{Incident, NumberState, Trouble};
-use self::restore::Restore;
+use self::incident::{Incident, IncidentKind, NumberState};
+use self::restore::RestoreProgress;
 pub use self::standing::{Standing, StandingIncident};
 use super::applies::Applies;
 use super::condition::{AgentCondition, BLIND};
@@ -48,7 +48,7 @@ pub struct Incidents {
     /// Those that are open, by key.
     open: BTreeMap<String, Incident>,
     rollbacks: BTreeMap<DecisionId, Order>,
-    restores: BTreeMap<DecisionId, Restore>,
+    restores: BTreeMap<DecisionId, RestoreProgress>,
     /// What was found of each fallback, and since when it is so.
     fallbacks: BTreeMap<(GroupName, Channel), (Time, FallbackFound)>,
     /// What others have changed, until it is adopted or written over, as people were told.
@@ -231,7 +231,7 @@ impl Incidents {
     }
 
     /// The open incident of this trouble, or a new one.
-    fn incident(&mut self, at: Time, trouble: Trouble, group: &GroupName, channel: Channel) -> &mut Incident {
+    fn incident(&mut self, at: Time, trouble: IncidentKind, group: &GroupName, channel: Channel) -> &mut Incident {
         let size = self.builder.group_size(group, channel);
         self.open
             .entry(trouble.key(group, channel))
@@ -271,7 +271,7 @@ impl Incidents {
             member.is_unproven = false;
         }
         let ours = self.with_number(number, channel).find(|i| {
-            i.trouble == Trouble::Handler
+            i.trouble == IncidentKind::Handler
                 && i.members.get(&number).is_some_and(|m| matches!(m.state, NumberState::Ended { .. }))
         });
         ours.is_some_and(|incident| {
@@ -292,11 +292,11 @@ impl Incidents {
 
     fn decided(&mut self, at: Time, decision: &Decision) {
         let (trouble, state) = match decision.action {
-            Action::Rollback => (Trouble::Handler, NumberState::Decided),
+            Action::Rollback => (IncidentKind::Handler, NumberState::Decided),
             Action::Withheld { guard } => {
-                (Trouble::Handler, NumberState::Blocked { guard: guard.into(), is_pending: false })
+                (IncidentKind::Handler, NumberState::Blocked { guard: guard.into(), is_pending: false })
             }
-            Action::Page { reason } => (Trouble::of(reason), NumberState::Reported(reason)),
+            Action::Page { reason } => (IncidentKind::of(reason), NumberState::Reported(reason)),
         };
         self.incident(at, trouble, &decision.group, decision.channel).decided(at, decision, &state);
     }
@@ -304,7 +304,11 @@ impl Incidents {
     fn ordered(&mut self, at: Time, order: &Order) {
         match order.operation {
             Operation::Rollback => {
-                self.incident(at, Trouble::Handler, &order.group, order.channel).ordered(at, order.id, &order.numbers);
+                self.incident(at, IncidentKind::Handler, &order.group, order.channel).ordered(
+                    at,
+                    order.id,
+                    &order.numbers,
+                );
                 match self.rollbacks.get_mut(&order.id) {
                     // More numbers of the same decision, let through later.
                     Some(earlier) => earlier.numbers.extend(&order.numbers),
@@ -357,7 +361,7 @@ impl Incidents {
             return self.number_restored(at, order, number, result, detail);
         }
         if let Some(rollback) = self.rollbacks.get(&order)
-            && let Some(incident) = self.open.get_mut(&Trouble::Handler.key(&rollback.group, channel))
+            && let Some(incident) = self.open.get_mut(&IncidentKind::Handler.key(&rollback.group, channel))
         {
             incident.ended(at, order, number, result, detail);
         }

@@ -97,7 +97,7 @@ struct Known {
 
 /// How far one number's port is, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct PortStanding {
     /// What Twilio says, where it says anything.
     pub state: Option<PortState>,
     pub evidence: PortEvidence,
@@ -107,7 +107,7 @@ pub struct Standing {
     pub due: Option<Time>,
 }
 
-impl Standing {
+impl PortStanding {
     /// In plain words. `are_requests_read`: all port requests could be read. `is_in_account`: `None` if the account's
     /// numbers could not.
     pub fn text(&self, are_requests_read: bool, is_in_account: Option<bool>) -> String {
@@ -297,7 +297,7 @@ impl Ports {
     }
 
     /// How far a number's port is. `is_in_account`: as far as the account's numbers could be read.
-    pub fn standing(&self, now: Time, number: NumberId, port: PortAt, is_in_account: Option<bool>) -> Standing {
+    pub fn standing(&self, now: Time, number: NumberId, port: PortAt, is_in_account: Option<bool>) -> PortStanding {
         let Known { state, by_operator, channels } = self.known(number);
         let arrived = |channel: Channel| channels[channel.index()].arrived;
         if let Some((since, state)) = state {
@@ -309,14 +309,14 @@ impl Ports {
             };
             let ported = (state.status == PortStatus::Completed).then_some(since);
             let due = state.date.filter(|_| state.status.progress() == Progress::Open);
-            return Standing { state: Some(state), evidence, ported, due };
+            return PortStanding { state: Some(state), evidence, ported, due };
         }
         let shown = by_operator
             .map(|at| (PortEvidence::Operator, at))
             .or_else(|| arrived(Channel::Voice).map(|at| (PortEvidence::FirstCall, at)))
             .or_else(|| arrived(Channel::Messaging).map(|at| (PortEvidence::FirstMessage, at)));
         if let Some((evidence, at)) = shown {
-            return Standing { state: None, evidence, ported: Some(at), due: None };
+            return PortStanding { state: None, evidence, ported: Some(at), due: None };
         }
         let (evidence, due) = match port {
             PortAt::At(at) => (PortEvidence::PortAt, Some(at).filter(|at| *at > now)),
@@ -324,7 +324,7 @@ impl Ports {
             PortAt::Unknown if is_in_account == Some(true) => (PortEvidence::InAccount, None),
             PortAt::Unknown => (PortEvidence::None, None),
         };
-        Standing { state: None, evidence, ported: None, due }
+        PortStanding { state: None, evidence, ported: None, due }
     }
 }
 

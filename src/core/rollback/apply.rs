@@ -13,7 +13,7 @@ use crate::routing::wanted::{Comparison, changes, compare};
 
 /// A number as it was read.
 #[derive(Debug, Clone, Copy)]
-pub struct Found<'a> {
+pub struct FoundNumber<'a> {
     pub record: &'a NumberRecord,
     /// As Twilio returned it.
     pub raw: &'a str,
@@ -32,7 +32,7 @@ pub fn apply(
     terms: &ApplyTerms,
     number: NumberId,
     state: &SagaState,
-    found: Found<'_>,
+    found: FoundNumber<'_>,
     fallback: Option<&str>,
 ) -> Result<WritePlan, NumberEnd> {
     let refused = |why: String| (OrderResult::Refused, why);
@@ -67,7 +67,7 @@ pub fn apply(
 }
 
 /// What became of an apply that Twilio took, from what was read back, which has the last word.
-pub fn verdict(plan: &WritePlan, terms: &ApplyTerms, found: Found<'_>) -> NumberEnd {
+pub fn verdict(plan: &WritePlan, terms: &ApplyTerms, found: FoundNumber<'_>) -> NumberEnd {
     let channel = plan.written.channel();
     let handler = found.record.handler(channel);
     let said = found.unknown.map_or(String::new(), |u| format!("; {}", u.text()));

@@ -38,7 +38,7 @@ pub struct Known<'a> {
 
 /// What a look at one channel of a number shows.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
+pub enum LookResult {
     /// It was read before an order, or a later look, had it: it says nothing of what it is now.
     Outdated,
     /// Nothing is known of what it was.
@@ -103,11 +103,11 @@ impl Orders {
     }
 
     /// What a look at a number means.
-    pub fn found(&self, number: NumberId, channel: Channel, look: Look<'_>) -> Found {
+    pub fn found(&self, number: NumberId, channel: Channel, look: Look<'_>) -> LookResult {
         let Look { now, read_at, known } = look;
         // Looks come by several ways, and may overtake each other.
         if known.seen.is_some_and(|t| read_at < t) || !self.is_untouched_since(read_at, number, channel) {
-            return Found::Outdated;
+            return LookResult::Outdated;
         }
         self.ground(number, channel, known).found(now)
     }
@@ -115,21 +115,21 @@ impl Orders {
 
 impl Ground {
     /// What a number that is `now` has become.
-    pub fn found(&self, now: &RoutingValues) -> Found {
+    pub fn found(&self, now: &RoutingValues) -> LookResult {
         // What a write of ours left, or may yet leave, is nobody else's change.
         if self.left.iter().any(|left| left.is_respelt(now)) {
-            return Found::AsExpected;
+            return LookResult::AsExpected;
         }
         let expected = self.left.first().or(self.baseline.as_ref());
         if expected == Some(now) {
-            return Found::AsExpected;
+            return LookResult::AsExpected;
         }
         if let Some((write, base)) = self.landed(now) {
-            return self.landing(write, &base, now).map_or(Found::AsExpected, Found::Landed);
+            return self.landing(write, &base, now).map_or(LookResult::AsExpected, LookResult::Landed);
         }
-        let Some(expected) = expected.cloned() else { return Found::First };
+        let Some(expected) = expected.cloned() else { return LookResult::First };
         let before = self.swap.as_ref().and_then(|s| self.own(s));
-        Found::Foreign { before: before.unwrap_or_else(|| expected.clone()), expected }
+        LookResult::Foreign { before: before.unwrap_or_else(|| expected.clone()), expected }
     }
 
     /// What has landed before an order read the number, and what the order's state is by that. Nothing of a number that
@@ -143,7 +143,7 @@ impl Ground {
         if state.is_under_way() || self.state.is_under_way() {
             return None;
         }
-        let Found::Landed(entry) = self.found(now) else { return None };
+        let LookResult::Landed(entry) = self.found(now) else { return None };
         let Entry::Landed { decision, sid, on, ref routing, ref update, .. } = *entry else { return None };
         let mut state = state.clone();
         if operation.is_of_fallback() {

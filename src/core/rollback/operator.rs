@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::entry::Entry;
-use super::orders::{Adopted, Orders};
+use super::orders::{AdoptedHandler, Orders};
 use crate::model::decision::{DecisionId, Mode};
 use crate::model::id::{Channel, NumberId};
 use crate::model::order::{
@@ -63,7 +63,7 @@ pub struct PreviewLine {
     pub action: PlannedAction,
     pub detail: String,
     /// What will be written, field by field, as far as it is known beforehand.
-    pub fields: Vec<FieldChange>,
+    pub fields: Vec<PreviewedChange>,
     /// What a person may end by a command of its own, where that is what refuses it.
     #[serde(skip)]
     pub obstacle: Option<Obstacle>,
@@ -79,7 +79,7 @@ pub enum Obstacle {
 
 /// One field of a number, as it is and as it will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldChange {
+pub struct PreviewedChange {
     /// Its parameter in an update, such as `VoiceUrl`.
     pub field: String,
     pub from: FieldValue,
@@ -87,14 +87,14 @@ pub struct FieldChange {
 }
 
 /// What putting back undoes, as far as nobody else has changed it since.
-fn undone(swap: Option<&Swap>, channel: Channel) -> Vec<FieldChange> {
+fn undone(swap: Option<&Swap>, channel: Channel) -> Vec<PreviewedChange> {
     let Some(swap) = swap else { return Vec::new() };
     // A record that cannot be read is refused when its turn comes.
     let Ok(before) = RoutingValues::read(swap.before.record.whole(), channel) else { return Vec::new() };
     let undo = before.undo(&swap.wrote);
     let changes = undo.into_iter().filter_map(|(field, to)| {
         let from = swap.wrote.iter().find(|(name, _)| *name == field)?.1.clone();
-        Some(FieldChange { field, from, to })
+        Some(PreviewedChange { field, from, to })
     });
     changes.filter(|change| change.from != change.to).collect()
 }
@@ -339,7 +339,7 @@ impl Orders {
         }
         match request.operation {
             Operation::Apply => match self.saga(number, channel).and_then(|s| s.adopted.as_ref()) {
-                Some(Adopted { at, by: AdoptedBy::Operator(by), .. }) if !request.force => refuse(format!(
+                Some(AdoptedHandler { at, by: AdoptedBy::Operator(by), .. }) if !request.force => refuse(format!(
                     "its handler was adopted at {at} ({by}): write that one into [group.handler], or apply with --force"
                 )),
                 Some(_) | None => line(PlannedAction::Apply, "to what the file asks".to_owned()),

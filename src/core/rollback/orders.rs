@@ -130,7 +130,7 @@ impl Backoff {
 
 /// The handler that somebody has said to be the right one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Adopted {
+pub struct AdoptedHandler {
     pub at: Time,
     /// The fields that decide who answers the channel, as a record has them.
     pub routing: RawRecord,
@@ -150,7 +150,7 @@ pub struct Saga {
     /// Somebody else wrote what it points at, and nobody has said that it is right.
     is_foreign: bool,
     /// The handler that was said to be right, until something else is on the number for good.
-    pub adopted: Option<Adopted>,
+    pub adopted: Option<AdoptedHandler>,
     /// What applies did, beneath the rollback.
     pub applied: Applied,
     /// What was written last, before it was.

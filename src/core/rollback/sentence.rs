@@ -67,7 +67,7 @@ pub enum Tone {
 
 /// In how short a list a sentence belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
+pub enum SentenceWeight {
     /// One step of one number on the way to a result.
     Step,
     /// Somebody did something, or something followed.
@@ -91,11 +91,11 @@ pub struct Sentence {
     pub channel: Option<Channel>,
     pub topic: Topic,
     pub tone: Tone,
-    pub weight: Weight,
+    pub weight: SentenceWeight,
 }
 
 impl Sentence {
-    fn new(topic: Topic, weight: Weight, text: impl Into<String>) -> Sentence {
+    fn new(topic: Topic, weight: SentenceWeight, text: impl Into<String>) -> Sentence {
         Sentence {
             who: Actor::Ringback,
             text: text.into(),
@@ -186,8 +186,8 @@ impl Entry {
     /// This entry in words, written at `at`. `operation`: of its order, where that is known: what a result means
     /// depends on what was asked for.
     pub fn sentence(&self, at: Time, operation: Option<Operation>, roster: &Roster) -> Sentence {
+        use SentenceWeight::{Act, Key, Step};
         use Topic as T;
-        use Weight::{Act, Key, Step};
         let new = |topic, weight, text: &str| Sentence::new(topic, weight, text);
         let one = std::slice::from_ref;
         let told = match self {
@@ -323,18 +323,22 @@ fn port(entry: &PortEntry) -> Sentence {
     let new = |weight, text: String| Sentence::new(Topic::Port, weight, text);
     match entry {
         PortEntry::Status { group, numbers, state } => {
-            new(Weight::Key, format!("the port of {group}: {}", state.text())).by(Actor::Twilio).of(numbers, None)
+            new(SentenceWeight::Key, format!("the port of {group}: {}", state.text()))
+                .by(Actor::Twilio)
+                .of(numbers, None)
         }
         PortEntry::Met { channel, met, numbers } => {
-            let weight = if matches!(met, Met::Arrived | Met::Forwarded) { Weight::Key } else { Weight::Act };
+            let weight =
+                if matches!(met, Met::Arrived | Met::Forwarded) { SentenceWeight::Key } else { SentenceWeight::Act };
             new(weight, format!("{channel}: {}", met.text())).of(numbers, Some(*channel))
         }
         PortEntry::Eve { group, due, waiting, .. } => {
             let due = due.to_timestamp().strftime("%Y-%m-%d %H:%M UTC");
-            new(Weight::Key, format!("the port of {group} is due at {due}")).by(Actor::Twilio).of(waiting, None)
+            new(SentenceWeight::Key, format!("the port of {group} is due at {due}")).by(Actor::Twilio).of(waiting, None)
         }
         PortEntry::Passive { group, channel, .. } => {
-            let told = new(Weight::Act, format!("{group}, {channel}: watched as in every other week from now on"));
+            let told =
+                new(SentenceWeight::Act, format!("{group}, {channel}: watched as in every other week from now on"));
             told.of(&[], Some(*channel))
         }
     }

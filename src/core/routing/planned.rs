@@ -12,7 +12,7 @@ use crate::model::id::{Channel, GroupName, NumberId, NumberSid};
 
 /// What was found of one channel of one number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub enum PlanFinding {
     AsWanted,
     /// These fields are to be changed.
     Differs(Vec<FieldChange>),
@@ -30,16 +30,16 @@ pub struct PlannedNumber {
     pub number: NumberId,
     pub group: GroupName,
     pub channel: Channel,
-    pub finding: Finding,
+    pub finding: PlanFinding,
     /// What was read of it; absent where nothing was.
-    pub seen: Option<Seen>,
+    pub seen: Option<RoutingSeen>,
     /// Which person has declared that the handler which it has is the right one, and when.
     pub adopted: Option<Line>,
 }
 
 /// One channel of one number as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct RoutingSeen {
     pub sid: NumberSid,
     pub values: RoutingValues,
     /// Of all this, keyed: whoever writes looks whether it is still so.
@@ -61,19 +61,21 @@ pub struct HandlerPlan {
 pub struct PlanLine<'a> {
     pub group: &'a GroupName,
     pub channel: Channel,
-    pub finding: &'a Finding,
+    pub finding: &'a PlanFinding,
     /// Which person has adopted what they have, and when.
     pub adopted: Option<&'a Line>,
     /// In the order of the configuration.
     pub numbers: Vec<NumberId>,
 }
 
-impl Finding {
+impl PlanFinding {
     /// True if it is as the file has it: as it asks, or as it says that it will become.
     pub const fn is_as_asked(&self) -> bool {
         match self {
-            Finding::AsWanted | Finding::HandedOver(_) => true,
-            Finding::Differs(_) | Finding::Cannot(_) | Finding::NotInAccount | Finding::Unread(_) => false,
+            PlanFinding::AsWanted | PlanFinding::HandedOver(_) => true,
+            PlanFinding::Differs(_) | PlanFinding::Cannot(_) | PlanFinding::NotInAccount | PlanFinding::Unread(_) => {
+                false
+            }
         }
     }
 }
@@ -83,7 +85,7 @@ impl HandlerPlan {
     pub fn lines(&self) -> Vec<PlanLine<'_>> {
         let mut lines: Vec<PlanLine<'_>> = Vec::new();
         let mut place: BTreeMap<(&GroupName, Channel, String, Option<&str>), usize> = BTreeMap::new();
-        for n in self.numbers.iter().filter(|n| n.finding != Finding::AsWanted) {
+        for n in self.numbers.iter().filter(|n| n.finding != PlanFinding::AsWanted) {
             let adopted = n.adopted.as_ref();
             let at =
                 *place.entry((&n.group, n.channel, key(&n.finding), adopted.map(Line::as_str))).or_insert_with(|| {
@@ -97,38 +99,38 @@ impl HandlerPlan {
         lines
     }
 
-    pub fn count(&self, is_it: impl Fn(&Finding) -> bool) -> usize {
+    pub fn count(&self, is_it: impl Fn(&PlanFinding) -> bool) -> usize {
         self.numbers.iter().filter(|n| is_it(&n.finding)).count()
     }
 
     /// Numbers that differ, with what was read of them.
     pub fn changes(&self) -> impl Iterator<Item = &PlannedNumber> {
-        self.numbers.iter().filter(|n| matches!(n.finding, Finding::Differs(_)))
+        self.numbers.iter().filter(|n| matches!(n.finding, PlanFinding::Differs(_)))
     }
 }
 
 /// What is told first.
-const fn rank(finding: &Finding) -> u8 {
+const fn rank(finding: &PlanFinding) -> u8 {
     match finding {
-        Finding::Differs(_) => 0,
-        Finding::Cannot(_) => 1,
-        Finding::NotInAccount => 2,
-        Finding::Unread(_) => 3,
-        Finding::HandedOver(_) => 4,
-        Finding::AsWanted => 5,
+        PlanFinding::Differs(_) => 0,
+        PlanFinding::Cannot(_) => 1,
+        PlanFinding::NotInAccount => 2,
+        PlanFinding::Unread(_) => 3,
+        PlanFinding::HandedOver(_) => 4,
+        PlanFinding::AsWanted => 5,
     }
 }
 
 /// Whole, for values that look alike may differ in what is not shown.
-fn key(finding: &Finding) -> String {
+fn key(finding: &PlanFinding) -> String {
     match finding {
-        Finding::AsWanted => String::new(),
-        Finding::Differs(changes) => {
+        PlanFinding::AsWanted => String::new(),
+        PlanFinding::Differs(changes) => {
             changes.iter().map(|c| format!("{}\0{}\0{}\0", c.field, c.from.whole(), c.to.whole())).collect()
         }
-        Finding::Cannot(why) => format!("cannot {why}"),
-        Finding::HandedOver(owner) => format!("handed over {owner}"),
-        Finding::NotInAccount => "not in the account".to_owned(),
-        Finding::Unread(why) => format!("unread {why}"),
+        PlanFinding::Cannot(why) => format!("cannot {why}"),
+        PlanFinding::HandedOver(owner) => format!("handed over {owner}"),
+        PlanFinding::NotInAccount => "not in the account".to_owned(),
+        PlanFinding::Unread(why) => format!("unread {why}"),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::planned::{Finding, HandlerPlan, PlannedNumber, Seen};
+use super::planned::{HandlerPlan, PlanFinding, PlannedNumber, RoutingSeen};
 use super::values::fields;
 use super::wanted::FieldChange;
 use crate::model::id::{AccountSid, Channel, GroupName, NumberId};
@@ -99,13 +99,13 @@ pub enum NotThisPlan {
 
 /// What became of one number of a saved plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum PlanStanding {
     /// It is as it was when the plan was made: by its place among what was looked at now.
     Good(usize),
     /// It is what the plan would make it.
     Done(NumberId, Channel),
     /// It is otherwise.
-    Moved { number: NumberId, channel: Channel, what: String, seen: Option<Seen> },
+    Moved { number: NumberId, channel: Channel, what: String, seen: Option<RoutingSeen> },
 }
 
 impl SavedPlan {
@@ -121,7 +121,7 @@ impl SavedPlan {
         let mut place: BTreeMap<(String, Vec<String>), usize> = BTreeMap::new();
         let mut numbers = Vec::new();
         for n in plan.changes() {
-            let (Finding::Differs(changes), Some(seen)) = (&n.finding, &n.seen) else { continue };
+            let (PlanFinding::Differs(changes), Some(seen)) = (&n.finding, &n.seen) else { continue };
             let changes: Vec<String> = changes.iter().map(FieldChange::to_string).collect();
             let state = *place.entry((seen.read.clone(), changes.clone())).or_insert_with(|| {
                 states.push(SavedState { read: seen.read.clone(), fields: saved_fields(seen, &keyed), changes });
@@ -153,7 +153,7 @@ impl SavedPlan {
         account: AccountSid,
         at: Time,
         keyed: impl Fn(&str) -> String,
-    ) -> Result<Vec<Standing>, NotThisPlan> {
+    ) -> Result<Vec<PlanStanding>, NotThisPlan> {
         self.stands(roster, account, at, &keyed)?;
         let found: BTreeMap<(NumberId, Channel), usize> =
             now.numbers.iter().enumerate().map(|(i, n)| ((n.number, n.channel), i)).collect();
@@ -162,7 +162,7 @@ impl SavedPlan {
             let was = self.states.get(*state).ok_or(NotThisPlan::Damaged)?;
             let Some(i) = found.get(&(*number, *channel)) else {
                 let what = "the configuration does not have it any more".to_owned();
-                standings.push(Standing::Moved { number: *number, channel: *channel, what, seen: None });
+                standings.push(PlanStanding::Moved { number: *number, channel: *channel, what, seen: None });
                 continue;
             };
             standings.push(was.standing(*i, &now.numbers[*i], &keyed));
@@ -199,28 +199,28 @@ impl SavedPlan {
 }
 
 impl SavedState {
-    fn standing(&self, i: usize, now: &PlannedNumber, keyed: &impl Fn(&str) -> String) -> Standing {
+    fn standing(&self, i: usize, now: &PlannedNumber, keyed: &impl Fn(&str) -> String) -> PlanStanding {
         let moved = |what: String| {
             let (number, channel, seen) = (now.number, now.channel, now.seen.clone());
-            Standing::Moved { number, channel, what, seen }
+            PlanStanding::Moved { number, channel, what, seen }
         };
         match (&now.finding, &now.seen) {
-            (Finding::AsWanted, _) => Standing::Done(now.number, now.channel),
-            (Finding::Differs(_), Some(seen)) if seen.read == self.read => Standing::Good(i),
-            (Finding::Differs(_), Some(seen)) => moved(self.differences(seen, keyed)),
-            (Finding::Cannot(why), Some(seen)) => moved(format!("{}; {why}", self.differences(seen, keyed))),
-            (Finding::Cannot(why), None) => moved(why.to_string()),
-            (Finding::HandedOver(owner), _) => {
+            (PlanFinding::AsWanted, _) => PlanStanding::Done(now.number, now.channel),
+            (PlanFinding::Differs(_), Some(seen)) if seen.read == self.read => PlanStanding::Good(i),
+            (PlanFinding::Differs(_), Some(seen)) => moved(self.differences(seen, keyed)),
+            (PlanFinding::Cannot(why), Some(seen)) => moved(format!("{}; {why}", self.differences(seen, keyed))),
+            (PlanFinding::Cannot(why), None) => moved(why.to_string()),
+            (PlanFinding::HandedOver(owner), _) => {
                 moved(format!("{owner}, to whom it is handed over, has set its own handler"))
             }
-            (Finding::NotInAccount, _) => moved("it is not in the account any more".to_owned()),
-            (Finding::Unread(why), _) => moved(format!("it could not be read: {why}")),
-            (Finding::Differs(_), None) => moved("it could not be read".to_owned()),
+            (PlanFinding::NotInAccount, _) => moved("it is not in the account any more".to_owned()),
+            (PlanFinding::Unread(why), _) => moved(format!("it could not be read: {why}")),
+            (PlanFinding::Differs(_), None) => moved("it could not be read".to_owned()),
         }
     }
 
     /// Each field that is otherwise, with what it was and what it is.
-    fn differences(&self, seen: &Seen, keyed: &impl Fn(&str) -> String) -> String {
+    fn differences(&self, seen: &RoutingSeen, keyed: &impl Fn(&str) -> String) -> String {
         let now = saved_fields(seen, keyed);
         let none = SavedField { shown: String::new(), is: String::new() };
         let names: std::collections::BTreeSet<&String> = self.fields.keys().chain(now.keys()).collect();
@@ -240,7 +240,7 @@ impl SavedState {
 }
 
 /// Fields that have something.
-fn saved_fields(seen: &Seen, keyed: &impl Fn(&str) -> String) -> BTreeMap<String, SavedField> {
+fn saved_fields(seen: &RoutingSeen, keyed: &impl Fn(&str) -> String) -> BTreeMap<String, SavedField> {
     let own = fields(seen.values.channel()).iter().filter_map(|f| Some((f.parameter, seen.values.of(f.parameter)?)));
     own.filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| {

@@ -23,7 +23,7 @@ use xml::Unreadable;
 
 /// An answer as it came.
 #[derive(Debug, Clone, Copy)]
-pub struct Document<'a> {
+pub struct TwimlDocument<'a> {
     /// The header `Content-Type`; empty if there is none.
     pub content_type: &'a str,
     pub body: &'a [u8],
@@ -155,7 +155,7 @@ fn find(ours: &Roster, numbers: &[E164], channel: Channel) -> Option<(E164, bool
 }
 
 /// Reads an answer to a request about a call or a message; `ours` are the numbers that must not be dialled.
-pub fn read(document: Document<'_>, channel: Channel, ours: &Roster) -> Effect {
+pub fn read(document: TwimlDocument<'_>, channel: Channel, ours: &Roster) -> Effect {
     if document.is_too_large {
         return Effect::Broken(BadTwiml::TooLarge);
     }
@@ -187,7 +187,7 @@ pub fn read(document: Document<'_>, channel: Channel, ours: &Roster) -> Effect {
 
 /// Where a document goes on while it serves, or afterwards: verbs and the addresses that they name, which may be
 /// relative. Nothing of what cannot be read.
-pub fn leads_on(document: Document<'_>) -> Vec<(String, String)> {
+pub fn leads_on(document: TwimlDocument<'_>) -> Vec<(String, String)> {
     let (_, charset) = content_type(document.content_type);
     let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
     let Ok(document) = xml::document(&text) else { return Vec::new() };
@@ -200,7 +200,7 @@ pub fn leads_on(document: Document<'_>) -> Vec<(String, String)> {
 }
 
 /// The recordings that a caller hears where nothing else serves them: addresses, which may be relative.
-pub fn plays_alone(document: Document<'_>) -> Vec<String> {
+pub fn plays_alone(document: TwimlDocument<'_>) -> Vec<String> {
     let (_, charset) = content_type(document.content_type);
     let Ok(text) = decode(document.body, charset.as_deref()) else { return Vec::new() };
     let Ok(document) = xml::document(&text) else { return Vec::new() };

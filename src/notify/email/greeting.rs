@@ -13,19 +13,19 @@ use crate::core::model::bounds;
 
 /// An answer of the server's: its code, and its lines without it.
 #[derive(Debug)]
-pub struct Reply {
+pub struct SmtpReply {
     pub code: u16,
     pub lines: Vec<String>,
 }
 
-impl Reply {
+impl SmtpReply {
     pub const fn is_good(&self) -> bool {
         matches!(self.code, 200..=299)
     }
 }
 
 /// Hears the greeting, and says who we are.
-pub async fn greet(stream: &mut Bounded, hello: &ClientId) -> io::Result<Reply> {
+pub async fn greet(stream: &mut Bounded, hello: &ClientId) -> io::Result<SmtpReply> {
     let greeting = hear(stream).await?;
     if !greeting.is_good() {
         return Ok(greeting);
@@ -34,18 +34,18 @@ pub async fn greet(stream: &mut Bounded, hello: &ClientId) -> io::Result<Reply> 
 }
 
 /// True if the answer to our name offers TLS.
-pub fn offers_tls(reply: &Reply) -> bool {
+pub fn offers_tls(reply: &SmtpReply) -> bool {
     reply.lines.iter().skip(1).any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
 }
 
-pub async fn ask(stream: &mut Bounded, command: &str) -> io::Result<Reply> {
+pub async fn ask(stream: &mut Bounded, command: &str) -> io::Result<SmtpReply> {
     stream.write_all(command.as_bytes()).await?;
     stream.flush().await?;
     hear(stream).await
 }
 
 /// One answer, of which each line is looked at once.
-async fn hear(stream: &mut Bounded) -> io::Result<Reply> {
+async fn hear(stream: &mut Bounded) -> io::Result<SmtpReply> {
     let (mut said, mut start, mut lines) = (Vec::new(), 0, Vec::new());
     let mut chunk = [0; 1024];
     loop {
@@ -62,7 +62,7 @@ async fn hear(stream: &mut Bounded) -> io::Result<Reply> {
             lines.push(String::from_utf8_lossy(line.get(4..).unwrap_or_default()).trim().to_owned());
             if line.get(3) != Some(&b'-') {
                 let is_all = start == said.len();
-                return if is_all { Ok(Reply { code, lines }) } else { Err(too_much()) };
+                return if is_all { Ok(SmtpReply { code, lines }) } else { Err(too_much()) };
             }
             if lines.len() >= bounds::MAIL_LINES {
                 return Err(too_much());

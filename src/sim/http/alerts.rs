@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::date::{Iso, Rfc2822};
-use super::page::Body;
+use super::page::RowBody;
 use super::view::{Null, Phone, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, AlertSid, CallSid, NumberSid};
 use crate::sim::chance;
-use crate::sim::row::{Actor, Audit, SimAlert, SimLevel, SimSubject};
+use crate::sim::row::{Audit, AuditActor, SimAlert, SimLevel, SimSubject};
 
 /// Twilio shows no more than this, however one pages.
 const MOST: usize = 10_000;
@@ -50,7 +50,7 @@ struct Exchange {
     response_body: String,
 }
 
-impl Body for AlertBody {
+impl RowBody for AlertBody {
     fn sid(&self) -> String {
         self.sid.to_string()
     }
@@ -82,7 +82,7 @@ struct NotificationDetail {
     exchange: Exchange,
 }
 
-impl Body for NotificationBody {
+impl RowBody for NotificationBody {
     fn sid(&self) -> String {
         self.sid.to_string()
     }
@@ -323,17 +323,17 @@ impl Serialize for Properties<'_> {
     }
 }
 
-impl Body for EventBody<'_> {
+impl RowBody for EventBody<'_> {
     fn sid(&self) -> String {
         self.sid.clone()
     }
 }
 
 /// Who changed it, as a SID.
-fn actor_sid(by: Actor) -> String {
+fn actor_sid(by: AuditActor) -> String {
     let name = match by {
-        Actor::Api => "account",
-        Actor::Person => "person",
+        AuditActor::Api => "account",
+        AuditActor::Person => "person",
     };
     format!("US{:032x}", chance::sid("US", name))
 }
@@ -347,8 +347,8 @@ impl ResourceView<'_> {
             account_sid: self.account(),
             actor_sid: actor_sid(audit.by),
             actor_type: match audit.by {
-                Actor::Api => "account",
-                Actor::Person => "user",
+                AuditActor::Api => "account",
+                AuditActor::Person => "user",
             },
             description: Null,
             event_data: Properties(audit),
@@ -359,8 +359,8 @@ impl ResourceView<'_> {
             url: format!("{}/v1/Events/{sid}", self.base),
             sid,
             source: match audit.by {
-                Actor::Api => "api",
-                Actor::Person => "web",
+                AuditActor::Api => "api",
+                AuditActor::Person => "web",
             },
             source_ip_address: "192.0.2.1",
             links: Links { resource: format!("{account}/IncomingPhoneNumbers/{}", number.sid), actor: account },

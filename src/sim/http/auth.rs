@@ -4,7 +4,7 @@ use base64::Engine;
 
 use super::error::ApiError;
 use super::route::{EndpointClass, Route};
-use crate::sim::scenario::{Account, KeyKind};
+use crate::sim::scenario::{Account, ScenarioKeyKind};
 
 /// Lets the request pass, or says what Twilio would.
 pub fn check(account: &Account, header: Option<&str>, route: &Route<'_>, path: &str) -> Result<(), ApiError> {
@@ -17,12 +17,12 @@ pub fn check(account: &Account, header: Option<&str>, route: &Route<'_>, path: &
         let key = account.keys.iter().find(|k| k.sid == user && k.secret == password);
         let key = key.ok_or_else(ApiError::authenticate)?;
         match key.kind {
-            KeyKind::Main => {}
+            ScenarioKeyKind::Main => {}
             // Looks like bad credentials, and is a matter of rights.
-            KeyKind::Standard if route.class == EndpointClass::Account => return Err(ApiError::authenticate()),
-            KeyKind::Standard => {}
-            KeyKind::Restricted if key.permissions.iter().any(|p| p == route.class.label()) => {}
-            KeyKind::Restricted => {
+            ScenarioKeyKind::Standard if route.class == EndpointClass::Account => return Err(ApiError::authenticate()),
+            ScenarioKeyKind::Standard => {}
+            ScenarioKeyKind::Restricted if key.permissions.iter().any(|p| p == route.class.label()) => {}
+            ScenarioKeyKind::Restricted => {
                 let message = format!("Authorization failed: the API key lacks the permission {}", route.class.label());
                 return Err(ApiError::new(401, 70051, &message));
             }

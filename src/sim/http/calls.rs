@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::date::Rfc2822;
-use super::page::Body;
+use super::page::RowBody;
 use super::view::{
     Below, Formatted, Null, Phone, Reached, ReachedFormatted, ResourceAnswer, ResourceText, ResourceView, one,
 };
@@ -56,7 +56,7 @@ struct CallBody<'a> {
     subresource_uris: Below<'a>,
 }
 
-impl Body for CallBody<'_> {
+impl RowBody for CallBody<'_> {
     fn sid(&self) -> String {
         self.sid.to_string()
     }
@@ -200,7 +200,7 @@ struct MessageBody<'a> {
     subresource_uris: Below<'a>,
 }
 
-impl Body for MessageBody<'_> {
+impl RowBody for MessageBody<'_> {
     fn sid(&self) -> String {
         self.sid.to_string()
     }

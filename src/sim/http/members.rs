@@ -6,7 +6,7 @@ use super::route::{EndpointClass, Route};
 use super::view::{ResourceAnswer, ResourceView, one};
 use crate::core::model::id::{NumberSid, ServiceSid};
 use crate::sim::number::{SimEffect, Update};
-use crate::sim::row::Actor;
+use crate::sim::row::AuditActor;
 use crate::sim::truth::TimelineMark;
 use crate::sim::world::World;
 
@@ -65,7 +65,7 @@ impl World {
         let (from, e164) = (std::mem::replace(&mut n.service, service), n.e164);
         let text = |sid: Option<ServiceSid>| sid.map_or(String::new(), |sid| sid.to_string());
         let changes = vec![("messaging_service_sid", text(from), text(service))];
-        let update = Update { number: e164, by: Actor::Api, effect: SimEffect::Real, changes };
+        let update = Update { number: e164, by: AuditActor::Api, effect: SimEffect::Real, changes };
         self.ledger.mark(self.now, TimelineMark::Updated(update));
     }
 }

@@ -40,12 +40,12 @@ use self::body::Trickle;
 use self::error::{ApiError, JSON};
 use self::page::Query;
 use self::route::{EndpointClass, Route};
-use self::trouble::{Trouble, TroubledAnswer};
+use self::trouble::{RequestFaults, TroubledAnswer};
 use self::view::{ResourceAnswer, ResourceView};
 use super::chance::{self, Purpose};
 use super::fault::ApiFaultKind;
 use super::number::{SimEffect, SimNumberRecord};
-use super::row::{Actor, SimSubject};
+use super::row::{AuditActor, SimSubject};
 use super::{Sim, World};
 use crate::core::model::id::E164;
 use crate::core::model::time::Time;
@@ -165,7 +165,7 @@ fn decide(sim: &Sim, parts: &request::Parts, body: &[u8], at_once: usize) -> Dec
     let path = parts.uri.path();
     let parsed = Route::parse(parts.method.as_str(), path);
     let (Ok(route) | Err(route)) = parsed;
-    let trouble = Trouble::of(&state.world, route.class, &mut luck);
+    let trouble = RequestFaults::of(&state.world, route.class, &mut luck);
 
     let creates = matches!(
         route.class,
@@ -216,7 +216,7 @@ fn process(
     parts: &request::Parts,
     body: &[u8],
     parsed: Result<Route<'_>, Route<'_>>,
-    trouble: &Trouble,
+    trouble: &RequestFaults,
 ) -> (ResourceAnswer, Option<u32>) {
     let (Ok(route) | Err(route)) = parsed;
     let (path, headers) = (parts.uri.path(), &parts.headers);
@@ -265,7 +265,7 @@ fn write(
     class: EndpointClass,
     number: u32,
     body: &[u8],
-    trouble: &Trouble,
+    trouble: &RequestFaults,
 ) -> Result<SimNumberRecord, ApiError> {
     if class == EndpointClass::NumberDelete {
         world.release(number);
@@ -284,7 +284,7 @@ fn write(
         return Err(ApiError::foreign(503, ""));
     }
     let effect = if trouble.has(ApiFaultKind::Ineffective) { SimEffect::Pretended } else { SimEffect::Real };
-    let record = world.update(number, &set, Actor::Api, effect)?;
+    let record = world.update(number, &set, AuditActor::Api, effect)?;
     world.numbers[number as usize].updating = true;
     Ok(record)
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::date::Rfc2822;
-use super::page::Body;
+use super::page::RowBody;
 use super::view::{Below, Null, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, E164, NumberSid};
 use crate::core::model::time::Time;
@@ -66,7 +66,7 @@ impl Serialize for NumberBody<'_> {
     }
 }
 
-impl Body for NumberBody<'_> {
+impl RowBody for NumberBody<'_> {
     fn sid(&self) -> String {
         self.number.sid.to_string()
     }

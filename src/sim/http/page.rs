@@ -77,7 +77,7 @@ fn anchor(token: &str) -> Result<Anchor, ApiError> {
 }
 
 /// A row as it is sent.
-pub trait Body: Serialize {
+pub trait RowBody: Serialize {
     fn sid(&self) -> String;
 }
 
@@ -93,7 +93,7 @@ pub struct Envelope<'a> {
 
 impl Envelope<'_> {
     /// The page as JSON.
-    pub fn render<'r, T, B: Body>(&self, slice: &Slice<'r, T>, body: impl Fn(&'r T) -> B) -> Vec<u8> {
+    pub fn render<'r, T, B: RowBody>(&self, slice: &Slice<'r, T>, body: impl Fn(&'r T) -> B) -> Vec<u8> {
         let rows: Vec<B> = slice.rows.iter().map(|r| body(r)).collect();
         let page = Page { envelope: self, rows: &rows, more: slice.more };
         // Some six hundred bytes a row: no growing by halves.
@@ -120,7 +120,7 @@ struct Page<'a, B> {
     more: bool,
 }
 
-impl<B: Body> Page<'_, B> {
+impl<B: RowBody> Page<'_, B> {
     fn this(&self) -> String {
         let e = self.envelope;
         e.uri(e.paging.page, e.query.get("PageToken").map(str::to_owned))
@@ -137,7 +137,7 @@ impl<B: Body> Page<'_, B> {
     }
 }
 
-impl<B: Body> Serialize for Page<'_, B> {
+impl<B: RowBody> Serialize for Page<'_, B> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let (e, mut map) = (self.envelope, s.serialize_map(None)?);
         if e.base.is_some() {
@@ -161,7 +161,7 @@ impl<B: Body> Serialize for Page<'_, B> {
 
 struct Meta<'a, B>(&'a Page<'a, B>);
 
-impl<B: Body> Serialize for Meta<'_, B> {
+impl<B: RowBody> Serialize for Meta<'_, B> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let e = self.0.envelope;
         let mut map = s.serialize_map(None)?;

@@ -5,13 +5,13 @@ use serde::Serialize;
 use super::calls::dollars;
 use super::date::Rfc2822;
 use super::error::ApiError;
-use super::page::Body;
+use super::page::RowBody;
 use super::route::Route;
 use super::view::{Below, Null, ResourceAnswer, ResourceText, ResourceView, one};
 use crate::core::model::id::{AccountSid, CallSid, RecordingSid};
 use crate::sim::log::Slice;
 use crate::sim::world::World;
-use crate::sim::world::recording::{Recorded, SimRecordingState};
+use crate::sim::world::recording::{SimRecording, SimRecordingState};
 
 /// As Twilio labels a WAV file.
 pub const WAV: &str = "audio/x-wav";
@@ -58,7 +58,7 @@ struct RecordingOfCall {
     track: &'static str,
 }
 
-impl Body for RecordingOfCall {
+impl RowBody for RecordingOfCall {
     fn sid(&self) -> String {
         self.line.sid.to_string()
     }
@@ -71,7 +71,7 @@ pub fn delete(world: &mut World, route: Route<'_>, path: &str) -> ResourceAnswer
 
 impl ResourceView<'_> {
     /// `stem`: its path without an ending.
-    fn recording(&self, r: &Recorded<'_>, stem: &str) -> RecordingBody {
+    fn recording(&self, r: &SimRecording<'_>, stem: &str) -> RecordingBody {
         let is_whole = matches!(r.state, SimRecordingState::Completed | SimRecordingState::Absent(_));
         let minutes = (r.seconds() / 60.0).ceil() as u32;
         RecordingBody {
@@ -116,13 +116,13 @@ impl ResourceView<'_> {
         })
     }
 
-    fn recorded(&self) -> Option<Recorded<'_>> {
+    fn recorded(&self) -> Option<SimRecording<'_>> {
         let found = self.world.recording(self.route.sid.parse().ok()?)?;
         (found.state != SimRecordingState::Deleted).then_some(found)
     }
 
     pub fn recording_by_sid(&self) -> ResourceAnswer {
-        let itself = |r: Recorded<'_>| {
+        let itself = |r: SimRecording<'_>| {
             let stem = format!("/2010-04-01/Accounts/{}/Recordings/{}", self.account(), r.sid);
             one(&RecordingItself {
                 line: self.recording(&r, &stem),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::date::Iso;
-use super::page::Body;
+use super::page::RowBody;
 use super::view::{ResourceAnswer, ResourceView, one};
 use crate::core::model::id::{E164, NumberSid};
 use crate::sim::chance;
@@ -17,7 +17,7 @@ use crate::sim::scenario::ScenarioCampaign;
 #[serde(transparent)]
 struct Row(Value);
 
-impl Body for Row {
+impl RowBody for Row {
     fn sid(&self) -> String {
         let sid = self.0["sid"].as_str().or(self.0["iso_code"].as_str()).or(self.0["id"].as_str());
         sid.unwrap_or_default().to_owned()

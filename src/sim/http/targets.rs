@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::date::{Iso, Rfc2822};
 use super::error::ApiError;
-use super::page::Body;
+use super::page::RowBody;
 use super::view::{Below, Null, ResourceAnswer, ResourceView, one, trunk_domain};
 use crate::core::model::id::{AccountSid, ApplicationSid, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::sim::chance;
@@ -37,7 +37,7 @@ struct ApplicationBody<'a> {
     public_application_connect_enabled: bool,
 }
 
-impl Body for ApplicationBody<'_> {
+impl RowBody for ApplicationBody<'_> {
     fn sid(&self) -> String {
         self.sid.to_string()
     }
@@ -140,7 +140,7 @@ struct OriginationBody<'a> {
     url: String,
 }
 
-impl Body for OriginationBody<'_> {
+impl RowBody for OriginationBody<'_> {
     fn sid(&self) -> String {
         self.sid.clone()
     }
@@ -236,7 +236,7 @@ struct ServiceBody<'a> {
     use_inbound_webhook_on_number: bool,
 }
 
-impl Body for ServiceBody<'_> {
+impl RowBody for ServiceBody<'_> {
     fn sid(&self) -> String {
         self.sid.to_string()
     }
@@ -255,7 +255,7 @@ pub(super) struct MemberBody {
     url: String,
 }
 
-impl Body for MemberBody {
+impl RowBody for MemberBody {
     fn sid(&self) -> String {
         self.sid.to_string()
     }

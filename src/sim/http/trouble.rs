@@ -12,7 +12,7 @@ use crate::sim::world::World;
 const SKEW: Duration = Duration::from_secs(3600);
 
 /// The faults that a request meets, how long each takes, and its code.
-pub struct Trouble(Vec<(ApiFaultKind, Duration, u32)>);
+pub struct RequestFaults(Vec<(ApiFaultKind, Duration, u32)>);
 
 /// How an answer reaches the client.
 pub enum TroubledAnswer {
@@ -25,13 +25,13 @@ pub enum TroubledAnswer {
     Abort,
 }
 
-impl Trouble {
-    pub fn of(world: &World, class: EndpointClass, luck: &mut Chance) -> Trouble {
+impl RequestFaults {
+    pub fn of(world: &World, class: EndpointClass, luck: &mut Chance) -> RequestFaults {
         let at_work = world.faults.iter().filter(|f| f.fault.on.meets(class) && f.at_work(world.now));
         let is_dropped = |kind| kind == ApiFaultKind::Late && class != EndpointClass::NumberUpdate;
         let kind = |kind| if is_dropped(kind) { ApiFaultKind::Drop } else { kind };
         let met = at_work.filter(|f| luck.hits(f.fault.share));
-        Trouble(met.map(|f| (kind(f.fault.kind), f.fault.takes, f.fault.code)).collect())
+        RequestFaults(met.map(|f| (kind(f.fault.kind), f.fault.takes, f.fault.code)).collect())
     }
 
     pub fn has(&self, kind: ApiFaultKind) -> bool {

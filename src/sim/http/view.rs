@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::date::{DAY, DateAsked, Iso, Rfc2822};
 use super::error::ApiError;
-use super::page::{Body, Envelope, Paging, Query, bad_token};
+use super::page::{Envelope, Paging, Query, RowBody, bad_token};
 use super::route::Route;
 use crate::core::model::id::{AccountSid, TrunkSid};
 use crate::core::model::time::Time;
@@ -64,7 +64,7 @@ impl ResourceView<'_> {
     }
 
     /// A list of the 2010 API.
-    pub fn list_2010<'r, T, B: Body>(
+    pub fn list_2010<'r, T, B: RowBody>(
         &self,
         key: &'static str,
         paging: &Paging,
@@ -75,7 +75,7 @@ impl ResourceView<'_> {
     }
 
     /// A list of a later API.
-    pub fn list_v1<'r, T, B: Body>(
+    pub fn list_v1<'r, T, B: RowBody>(
         &self,
         key: &'static str,
         paging: &Paging,
@@ -85,7 +85,7 @@ impl ResourceView<'_> {
         self.list(key, Some(self.base), paging, slice, body)
     }
 
-    fn list<'r, T, B: Body>(
+    fn list<'r, T, B: RowBody>(
         &self,
         key: &'static str,
         base: Option<&str>,

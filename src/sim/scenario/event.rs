@@ -34,7 +34,7 @@ pub enum Happening {
     Traffic(TrafficChange),
     /// One caller with a problem of their own calls again and again.
     Storm(Storm),
-    Campaign(Campaign),
+    Campaign(TextCampaign),
     /// The API misbehaves.
     Fault(ApiFault),
     /// Somebody else changes a number.
@@ -52,7 +52,7 @@ struct RawEvent {
     port_out: Option<E164>,
     traffic: Option<TrafficChange>,
     storm: Option<Storm>,
-    campaign: Option<Campaign>,
+    campaign: Option<TextCampaign>,
     fault: Option<ApiFault>,
     edit: Option<Edit>,
 }
@@ -390,7 +390,7 @@ pub enum StormEnd {
 /// Our side texts so many people, one each second, from `number` by the API.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Campaign {
+pub struct TextCampaign {
     pub number: E164,
     pub texts: u32,
     /// All fail with this code, such as 30034 (unregistered 10DLC).

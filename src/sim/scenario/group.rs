@@ -65,7 +65,7 @@ pub struct ScenarioTraffic {
     pub skew: f64,
     /// …but never fewer calls than this.
     pub floor_per_hour: f64,
-    pub shape: Shape,
+    pub shape: TrafficShape,
     /// The local clock that the shape follows, in seconds east of UTC; in the file `"-05:00"`.
     #[serde(deserialize_with = "utc_offset")]
     pub utc_offset: i32,
@@ -94,13 +94,13 @@ pub struct ScenarioTraffic {
     /// All calls break before any TwiML runs, with this code, such as 10003 (account not active); 0: without a trace.
     pub call_error: Option<u32>,
     /// Whom callers seem to be.
-    pub callers: Callers,
+    pub callers: CallerIds,
 }
 
 /// What stands in a call's `from`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Callers {
+pub enum CallerIds {
     /// Everybody's own number, but of the few who withhold it.
     #[default]
     Many,
@@ -117,7 +117,7 @@ impl Default for ScenarioTraffic {
             messages_per_hour: 0.0,
             skew: 1.0,
             floor_per_hour: 1.0,
-            shape: Shape::Day,
+            shape: TrafficShape::Day,
             utc_offset: 0,
             forward: 0.0,
             talk: Duration::from_secs(95),
@@ -132,7 +132,7 @@ impl Default for ScenarioTraffic {
             reply_failure: 0.03,
             reply_error: None,
             call_error: None,
-            callers: Callers::Many,
+            callers: CallerIds::Many,
         }
     }
 }
@@ -140,7 +140,7 @@ impl Default for ScenarioTraffic {
 /// How traffic goes over the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Shape {
+pub enum TrafficShape {
     Flat,
     /// A hill around half past one.
     Day,

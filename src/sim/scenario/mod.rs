@@ -19,11 +19,11 @@ use serde::Deserialize;
 
 pub use check::ScenarioError;
 pub use event::{
-    Campaign, Edit, HandlerChange, HandlerCondition, HandlerState, Happening, PortStatusChange, ScenarioEvent, Storm,
-    StormEnd, TrafficChange,
+    Edit, HandlerChange, HandlerCondition, HandlerState, Happening, PortStatusChange, ScenarioEvent, Storm, StormEnd,
+    TextCampaign, TrafficChange,
 };
-pub use group::{Callers, Port, Routing, ScenarioGroup, ScenarioTraffic, Shape};
-pub use standing::{ScenarioCampaign, ScenarioRule, Standing};
+pub use group::{CallerIds, Port, Routing, ScenarioGroup, ScenarioTraffic, TrafficShape};
+pub use standing::{ScenarioCampaign, ScenarioRule, ScenarioStanding};
 
 use crate::core::model::id::{AccountSid, ApplicationSid, ServiceSid, TrunkSid};
 use crate::core::model::time::Time;
@@ -51,7 +51,7 @@ pub struct Scenario {
     #[serde(default)]
     pub account: Account,
     #[serde(default)]
-    pub standing: Standing,
+    pub standing: ScenarioStanding,
     #[serde(default)]
     pub api: Api,
     #[serde(default)]
@@ -97,7 +97,7 @@ pub struct Account {
     pub auth_token: String,
     pub friendly_name: String,
     #[serde(rename = "key")]
-    pub keys: Vec<Key>,
+    pub keys: Vec<ScenarioKey>,
 }
 
 impl Default for Account {
@@ -114,11 +114,11 @@ impl Default for Account {
 /// An API key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Key {
+pub struct ScenarioKey {
     /// `SK` and 32 hexadecimal digits.
     pub sid: String,
     pub secret: String,
-    pub kind: KeyKind,
+    pub kind: ScenarioKeyKind,
     /// Of a restricted key: the kinds of request it may make, such as `calls` or `number-update`.
     #[serde(default)]
     pub permissions: Vec<String>,
@@ -126,7 +126,7 @@ pub struct Key {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum KeyKind {
+pub enum ScenarioKeyKind {
     Main,
     Standard,
     Restricted,

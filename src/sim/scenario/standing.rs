@@ -8,7 +8,7 @@ use crate::core::model::id::{E164, ServiceSid};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Standing {
+pub struct ScenarioStanding {
     /// `active`, `suspended` or `closed`.
     pub status: String,
     /// `Full` or `Trial`.
@@ -29,9 +29,9 @@ pub struct Standing {
     pub rules: Vec<ScenarioRule>,
 }
 
-impl Default for Standing {
-    fn default() -> Standing {
-        Standing {
+impl Default for ScenarioStanding {
+    fn default() -> ScenarioStanding {
+        ScenarioStanding {
             status: "active".into(),
             kind: "Full".into(),
             balance: "5000.00".into(),

@@ -7,8 +7,10 @@ use crate::core::model::id::{AlertSid, Channel, MessageSid};
 use crate::sim::chance::{self, Purpose};
 use crate::sim::fault::{Active, ApiFault};
 use crate::sim::number::SimEffect;
-use crate::sim::row::{Actor, After, MessageDirection, SimAlert, SimMessage, SimMessageStatus, SimSubject};
-use crate::sim::scenario::{Campaign, Edit, HandlerChange, HandlerState, Happening, Storm, StormEnd, TrafficChange};
+use crate::sim::row::{After, AuditActor, MessageDirection, SimAlert, SimMessage, SimMessageStatus, SimSubject};
+use crate::sim::scenario::{
+    Edit, HandlerChange, HandlerState, Happening, Storm, StormEnd, TextCampaign, TrafficChange,
+};
 use crate::sim::traffic::Caller;
 use crate::sim::truth::TimelineMark;
 use crate::sim::voice::{SimFate, listing_lag};
@@ -67,7 +69,7 @@ impl World {
             Happening::Edit(Edit { number, set }) => {
                 if let Some(i) = self.number_of(number) {
                     // A person's mistake is the person's: Twilio refuses it, and nothing has happened.
-                    let _refused = self.update(i, &set, Actor::Person, SimEffect::Real);
+                    let _refused = self.update(i, &set, AuditActor::Person, SimEffect::Real);
                 }
             }
         }
@@ -109,7 +111,7 @@ impl World {
     }
 
     /// One text of a campaign, and the next in a second.
-    pub(super) fn campaign(&mut self, campaign: Campaign, text: u32) {
+    pub(super) fn campaign(&mut self, campaign: TextCampaign, text: u32) {
         if text == campaign.texts {
             return;
         }

@@ -9,7 +9,7 @@ use super::World;
 use super::place::PlacedCall;
 use crate::core::model::id::{CallSid, RecordingSid};
 use crate::core::model::time::Time;
-use crate::sim::audio::{self, Part};
+use crate::sim::audio::{self, SoundPart};
 use crate::sim::chance::{self, Purpose};
 use crate::sim::row::{SimCall, SimCallStatus};
 use crate::sim::voice::SimSound;
@@ -46,7 +46,7 @@ impl SimRecordingState {
 }
 
 /// A recording as it stands.
-pub struct Recorded<'w> {
+pub struct SimRecording<'w> {
     pub sid: RecordingSid,
     pub call: CallSid,
     pub begins: Time,
@@ -59,12 +59,12 @@ pub struct Recorded<'w> {
 }
 
 impl World {
-    pub fn recording(&self, sid: RecordingSid) -> Option<Recorded<'_>> {
+    pub fn recording(&self, sid: RecordingSid) -> Option<SimRecording<'_>> {
         self.recording_of(CallSid::from_u128(sid.as_u128() ^ DIGITS))
     }
 
     /// The recording of a call, once it was answered.
-    pub fn recording_of(&self, call: CallSid) -> Option<Recorded<'_>> {
+    pub fn recording_of(&self, call: CallSid) -> Option<SimRecording<'_>> {
         let placed = self.outbound.calls.get(&call.as_u128()).filter(|p| p.records)?;
         let row = self.calls.get(call.as_u128())?;
         let (begins, ends) = (row.answered.from(row.start), row.end());
@@ -73,7 +73,7 @@ impl World {
         }
         let sid = RecordingSid::from_u128(call.as_u128() ^ DIGITS);
         let child = placed.inbound.iter().filter_map(|leg| self.calls.get(*leg)).find(|leg| leg.parent().is_some());
-        let mut recorded = Recorded {
+        let mut recorded = SimRecording {
             sid,
             call,
             begins,
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// The file of a recording: both ends apart, or together.
-    pub fn media(&self, recorded: &Recorded<'_>, channels: usize) -> Vec<u8> {
+    pub fn media(&self, recorded: &SimRecording<'_>, channels: usize) -> Vec<u8> {
         let mut luck = chance::stream(self.scenario.seed, Purpose::Sound, recorded.call.as_u128() as u64, 0);
         // Reports differ on which channel is whose.
         let is_first = luck.hits(0.5);
@@ -123,7 +123,7 @@ impl World {
     }
 }
 
-impl Recorded<'_> {
+impl SimRecording<'_> {
     pub fn seconds(&self) -> f64 {
         self.ends.since(self.begins).as_secs_f64()
     }
@@ -133,9 +133,9 @@ impl Recorded<'_> {
     }
 
     /// What the caller hears, from the answer on.
-    fn parts(&self, marker: Option<&str>) -> Vec<Part> {
+    fn parts(&self, marker: Option<&str>) -> Vec<SoundPart> {
         let all = self.seconds();
-        let speech = || vec![Part::Silence(0.4), Part::Speech(all)];
+        let speech = || vec![SoundPart::Silence(0.4), SoundPart::Speech(all)];
         match self.placed.sound {
             SimSound::Nothing | SimSound::Silence => Vec::new(),
             SimSound::Announcement
@@ -144,14 +144,19 @@ impl Recorded<'_> {
             | SimSound::Text
             | SimSound::LosingCarrier => speech(),
             SimSound::Bin(_) | SimSound::Handler => {
-                let mut parts = vec![Part::Silence(0.3)];
-                parts.extend(marker.map(|keys| Part::Keys(keys.to_owned())));
+                let mut parts = vec![SoundPart::Silence(0.3)];
+                parts.extend(marker.map(|keys| SoundPart::Keys(keys.to_owned())));
                 parts.extend(speech());
                 parts
             }
             SimSound::OutOfService => {
-                let once =
-                    [Part::Silence(0.3), Part::Special, Part::Silence(0.2), Part::Speech(3.5), Part::Silence(1.0)];
+                let once = [
+                    SoundPart::Silence(0.3),
+                    SoundPart::Special,
+                    SoundPart::Silence(0.2),
+                    SoundPart::Speech(3.5),
+                    SoundPart::Silence(1.0),
+                ];
                 once.iter().cycle().take(once.len() * (1 + all as usize / 6)).cloned().collect()
             }
             SimSound::Forward => match self.child {
@@ -159,14 +164,14 @@ impl Recorded<'_> {
                 Some(child) => {
                     let rang = child.answered.from(child.start).min(child.end()).since(self.begins).as_secs_f64();
                     match child.status {
-                        SimCallStatus::Busy => vec![Part::Silence(1.0), Part::Busy(all)],
-                        SimCallStatus::Failed => vec![Part::Silence(1.0), Part::Reorder(all)],
-                        SimCallStatus::NoAnswer | SimCallStatus::Canceled => vec![Part::Ringing(all)],
+                        SimCallStatus::Busy => vec![SoundPart::Silence(1.0), SoundPart::Busy(all)],
+                        SimCallStatus::Failed => vec![SoundPart::Silence(1.0), SoundPart::Reorder(all)],
+                        SimCallStatus::NoAnswer | SimCallStatus::Canceled => vec![SoundPart::Ringing(all)],
                         SimCallStatus::Completed
                         | SimCallStatus::Queued
                         | SimCallStatus::Ringing
                         | SimCallStatus::InProgress => {
-                            vec![Part::Ringing(rang), Part::Silence(0.3), Part::Speech(all)]
+                            vec![SoundPart::Ringing(rang), SoundPart::Silence(0.3), SoundPart::Speech(all)]
                         }
                     }
                 }

@@ -12,7 +12,7 @@ use ringback::core::model::time::Time;
 use ringback::core::notice::NoticeStatus;
 use ringback::core::rollback::entry::Entry;
 use ringback::core::rollback::guard::allowed;
-use ringback::sim::{Actor, SimEffect, TimelineMark};
+use ringback::sim::{AuditActor, SimEffect, TimelineMark};
 use ringback::store::lease::LEASE;
 use ringback::store::outbox::DeliveryStatus;
 use ringback::store::{JournalRecord, Store};
@@ -35,7 +35,7 @@ const LOOKED: Duration = Duration::from_secs(3);
 pub struct Write {
     pub at: Time,
     slot: Slot,
-    by: Actor,
+    by: AuditActor,
     is_real: bool,
     /// It happened long after it was asked for: no law is about when.
     is_late: bool,
@@ -62,7 +62,7 @@ pub fn writes(w: &World) -> Vec<Write> {
 }
 
 /// Who wrote last what a number's channel points at.
-pub fn last_writer(w: &World, number: E164, channel: Channel) -> Option<Actor> {
+pub fn last_writer(w: &World, number: E164, channel: Channel) -> Option<AuditActor> {
     let writes = writes(w);
     writes.iter().rfind(|u| u.is_real && u.slot == (number, channel) && !u.changes.is_empty()).map(|u| u.by)
 }
@@ -387,10 +387,10 @@ pub async fn check(history: &History<'_>, store: &Store) -> Met {
     check_writes(history, &journal, &writes);
     check_proofs(history, &journal, &writes, &messages(history).await);
     let mut met = std::mem::take(&mut journal.met);
-    let ours = writes.iter().filter(|u| u.by == Actor::Api);
+    let ours = writes.iter().filter(|u| u.by == AuditActor::Api);
     met.insert("writes".to_owned(), ours.clone().filter(|u| u.is_real).count() as u64);
     met.insert("writes without effect".to_owned(), ours.filter(|u| !u.is_real).count() as u64);
-    met.insert("writes by others".to_owned(), writes.iter().filter(|u| u.by == Actor::Person).count() as u64);
+    met.insert("writes by others".to_owned(), writes.iter().filter(|u| u.by == AuditActor::Person).count() as u64);
     met.insert("test calls".to_owned(), history.w.sim.placed_calls().len() as u64);
     check_notices(history, store, &mut met).await;
     met
@@ -415,7 +415,7 @@ fn check_writes(history: &History<'_>, journal: &Journal, writes: &[Write]) {
     for write in writes {
         let (n, channel) = write.slot;
         let at = write.at;
-        if write.by == Actor::Person {
+        if write.by == AuditActor::Person {
             edited.insert(write.slot, at);
             continue;
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens as _;
-use syn::{Attribute, ImplItem, Item, UseTree};
+use syn::{Attribute, ImplItem, Item, UseTree, Visibility};
 
 /// One mention of something: in which file, of what, and whether only tests have it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub struct SourceFile {
     pub is_test: bool,
     /// Keywords, names, methods (`.delete`) and macros (`println!`) that occur.
     pub words: BTreeSet<String>,
+    /// Types and traits that others than itself may name, but for those of tests.
+    pub types: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -104,7 +106,8 @@ impl Sources {
     ) -> usize {
         let file = self.files.len();
         let parsed = syn::parse_file(&texts[name]).unwrap_or_else(|e| panic!("{name}: {e}"));
-        self.files.push(SourceFile { name: name.to_owned(), module: module.clone(), is_test, words: BTreeSet::new() });
+        let (words, types) = (BTreeSet::new(), BTreeSet::new());
+        self.files.push(SourceFile { name: name.to_owned(), module: module.clone(), is_test, words, types });
         let scope = self.scopes.len();
         self.scopes.push(Scope { path: module, file, parent, ..Scope::default() });
         self.items(texts, scope, &parsed.items, is_test, seen);
@@ -171,6 +174,10 @@ impl Sources {
                     }
                 }
                 other => {
+                    if let (false, Some(name)) = (reading.is_test, public_type(other)) {
+                        let file = reading.sources.scopes[scope].file;
+                        reading.sources.files[file].types.insert(name);
+                    }
                     if let Some(name) = name(other) {
                         reading.sources.scopes[scope].items.insert(name);
                     }
@@ -442,4 +449,19 @@ fn name(item: &Item) -> Option<String> {
         Item::Union(i) => Some(i.ident.to_string()),
         _ => None,
     }
+}
+
+/// The name of a type or trait that is public, to whomever.
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn's enums may grow; other items are no types")]
+fn public_type(item: &Item) -> Option<String> {
+    let visibility = match item {
+        Item::Enum(i) => &i.vis,
+        Item::Struct(i) => &i.vis,
+        Item::Trait(i) => &i.vis,
+        Item::Type(i) => &i.vis,
+        Item::Union(i) => &i.vis,
+        _ => return None,
+    };
+    let is_public = matches!(visibility, Visibility::Public(_) | Visibility::Restricted(_));
+    name(item).filter(|_| is_public)
 }

@@ -25,7 +25,7 @@ const REDIRECTS: usize = 10;
 
 /// What was seen of a fallback for one number.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct FallbackSeen {
     pub look: FallbackLook,
     /// What is wrong with its TwiML, if that is what is wrong.
     pub broken: Option<BadTwiml>,
@@ -51,14 +51,21 @@ pub struct Asking<'a> {
     pub handler_beside: &'a (dyn Fn(&str) -> Option<NumberIx> + Send + Sync),
 }
 
-pub async fn ask(asking: &Asking<'_>, webhook: &str, channel: Channel, number: NumberIx) -> Seen {
+pub async fn ask(asking: &Asking<'_>, webhook: &str, channel: Channel, number: NumberIx) -> FallbackSeen {
     let look = FallbackLook::Unasked(String::new());
-    let mut seen = Seen { look, broken: None, answers: Vec::new(), by_bins_alone: true, leads: false, dials: None };
+    let mut seen =
+        FallbackSeen { look, broken: None, answers: Vec::new(), by_bins_alone: true, leads: false, dials: None };
     seen.look = follow(asking, webhook, channel, number, &mut seen).await;
     seen
 }
 
-async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: NumberIx, seen: &mut Seen) -> FallbackLook {
+async fn follow(
+    asking: &Asking<'_>,
+    webhook: &str,
+    channel: Channel,
+    ix: NumberIx,
+    seen: &mut FallbackSeen,
+) -> FallbackLook {
     let told = |state: FallbackState, why: &str, is_second: bool| {
         let after = if is_second { "after its <Redirect>, " } else { "" };
         FallbackLook::Told(state, format!("{after}{why}"))
@@ -76,7 +83,7 @@ async fn follow(asking: &Asking<'_>, webhook: &str, channel: Channel, ix: Number
         let of = (asking.handler_of)(next.as_str())?;
         Some(BadTwiml::LeadsBack(asking.roster.name_of(of).to_string()))
     };
-    let broken = |seen: &mut Seen, why: BadTwiml, is_second: bool| {
+    let broken = |seen: &mut FallbackSeen, why: BadTwiml, is_second: bool| {
         let look = told(FallbackState::Broken, &why.to_string(), is_second);
         seen.broken = Some(why);
         look

@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
 }
 
 fn watch() -> Watch {
-    let asked = Asked { group: None, numbers: Vec::new() };
+    let asked = StatusSelection { group: None, numbers: Vec::new() };
     Watch {
         asked,
         typed: Typed::by("ringback", Path::new("ringback.toml")),
@@ -23,7 +23,7 @@ fn watch() -> Watch {
 }
 
 /// What an agent said while a group's callers failed.
-fn seen() -> Box<Seen> {
+fn seen() -> Box<SeenStatus> {
     let text = std::fs::read_to_string(folder().join("status.json")).unwrap();
     Box::new(serde_json::from_str(&text).unwrap())
 }

@@ -8,7 +8,7 @@ use super::world::{BIN, InFlight, Slot, Unwritten, World, Writer, raw};
 use crate::model::decision::Mode;
 use crate::model::id::{Channel, NumberId, NumberSid};
 use crate::model::order::{FallbackState, Operation, Order, OrderResult};
-use crate::rollback::apply::{self, Found};
+use crate::rollback::apply::{self, FoundNumber};
 use crate::rollback::entry::Entry;
 use crate::rollback::late::LANDS_WITHIN;
 use crate::rollback::plan::{self, WritePlan, WriteState};
@@ -125,8 +125,8 @@ impl World {
         Some((record, raw, values))
     }
 
-    fn found<'a>(&'a self, record: &'a NumberRecord, raw: &'a str, slot: Slot) -> Found<'a> {
-        Found { record, raw, read: Some(&self.handlers[&slot].0), unknown: None, service: None }
+    fn found<'a>(&'a self, record: &'a NumberRecord, raw: &'a str, slot: Slot) -> FoundNumber<'a> {
+        FoundNumber { record, raw, read: Some(&self.handlers[&slot].0), unknown: None, service: None }
     }
 
     fn read(&mut self, task: &mut Task, fault: u8) -> bool {

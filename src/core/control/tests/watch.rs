@@ -13,7 +13,7 @@ use crate::model::verdict::Verdict;
 use crate::notice::{Notice, NoticeStatus};
 use crate::rollback::adopt::{Adopting, FoundRouting};
 use crate::rollback::entry::Entry;
-use crate::rollback::look::{Found, Ground, Known, Look};
+use crate::rollback::look::{Ground, Known, Look, LookResult};
 use crate::rollback::operator::PlannedAction;
 use crate::rollback::orders::{Orders, Witness};
 use crate::rollback::saga::SagaState;
@@ -187,12 +187,12 @@ impl World {
     }
 
     /// What a look at a number shows. Of a late write of ours that has landed the journal knows afterwards.
-    fn observe(&mut self, at: Time, reading: &Reading) -> Found {
+    fn observe(&mut self, at: Time, reading: &Reading) -> LookResult {
         let slot @ (number, channel) = reading.slot;
         let known = self.known(slot);
         let found = self.orders().found(number, channel, Look { now: &reading.now, read_at: at, known });
         match &found {
-            Found::Landed(entry) => {
+            LookResult::Landed(entry) => {
                 let Entry::Landed { on, .. } = **entry else { unreachable!() };
                 if self.commit(vec![(**entry).clone()]).is_ok() {
                     self.looks.insert(slot, at);
@@ -201,17 +201,17 @@ impl World {
                     }
                 }
             }
-            Found::AsExpected => {
+            LookResult::AsExpected => {
                 self.looks.insert(slot, at);
                 if reading.writer == Writer::UsLate && self.handlers[&slot].0 == reading.url {
                     self.handlers.insert(slot, (reading.url.clone(), Writer::Us));
                 }
             }
-            Found::First => {
+            LookResult::First => {
                 assert_ne!(reading.writer, Writer::UsLate, "a late write of ours is taken for what was there");
                 self.looks.insert(slot, at);
             }
-            Found::Outdated | Found::Foreign { .. } => {}
+            LookResult::Outdated | LookResult::Foreign { .. } => {}
         }
         found
     }
@@ -222,11 +222,11 @@ impl World {
         for reading in readings {
             let slot = reading.slot;
             match self.observe(at, &reading) {
-                Found::First => _ = self.baseline.insert(slot, reading.now),
-                Found::Foreign { .. } if self.asking.iter().all(|(_, r)| r.slot != slot) => {
+                LookResult::First => _ = self.baseline.insert(slot, reading.now),
+                LookResult::Foreign { .. } if self.asking.iter().all(|(_, r)| r.slot != slot) => {
                     self.asking.push_back((at, reading));
                 }
-                Found::Foreign { .. } | Found::Outdated | Found::AsExpected | Found::Landed(_) => {}
+                LookResult::Foreign { .. } | LookResult::Outdated | LookResult::AsExpected | LookResult::Landed(_) => {}
             }
         }
     }
@@ -235,7 +235,7 @@ impl World {
     pub(super) fn look_before_saying(&mut self, slot: Slot) {
         let (at, reading) = (self.now, self.reading(slot));
         self.now = at + Duration::from_millis(1);
-        if let Found::Foreign { .. } = self.observe(at, &reading) {
+        if let LookResult::Foreign { .. } = self.observe(at, &reading) {
             self.asking.push_back((at, reading));
             while !self.asking.is_empty() {
                 self.drifted();

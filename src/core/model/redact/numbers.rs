@@ -48,7 +48,7 @@ pub(super) fn ends_url(c: char) -> bool {
 }
 
 /// What may be a telephone number: where it stands, and its digits.
-pub(super) struct Number {
+pub(super) struct NumberSpan {
     pub from: usize,
     pub to: usize,
     pub digits: String,
@@ -161,7 +161,7 @@ fn entity(text: &str) -> Option<(char, usize)> {
 }
 
 /// Everything in `text` that may be a telephone number, in order.
-pub(super) fn numbers(text: &str) -> Vec<Number> {
+pub(super) fn numbers(text: &str) -> Vec<NumberSpan> {
     let letters = Letters(letters(text));
     let (mut found, mut url, mut i) = (Vec::new(), Url::default(), 0);
     while i < letters.0.len() {
@@ -232,7 +232,7 @@ impl Letters {
     }
 
     /// Where a word ends that begins at `i` and is Base64 of a text with a number in it; the number is told.
-    fn base64(&self, i: usize, found: &mut Vec<Number>) -> Option<usize> {
+    fn base64(&self, i: usize, found: &mut Vec<NumberSpan>) -> Option<usize> {
         let is_of = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if self.before(i).is_some_and(is_of) {
             return None;
@@ -247,7 +247,7 @@ impl Letters {
             return None;
         }
         let end = i + word.len();
-        found.push(Number { from: self.0[i].from, to: self.0[end - 1].to, digits });
+        found.push(NumberSpan { from: self.0[i].from, to: self.0[end - 1].to, digits });
         Some(end)
     }
 
@@ -404,7 +404,7 @@ impl Letters {
     }
 
     /// Tells which of these groups make up numbers.
-    fn tell(&self, groups: &[Range<usize>], found: &mut Vec<Number>) {
+    fn tell(&self, groups: &[Range<usize>], found: &mut Vec<NumberSpan>) {
         let is_whole = |n: usize| groups[n].len() >= WHOLE;
         let is_part = |n: usize| (groups[n - 1].end..groups[n].start).any(|i| self.at(i) == Some('/'));
         let mut start = 0;
@@ -426,7 +426,7 @@ impl Letters {
         self.push(&groups[start..], found);
     }
 
-    fn push(&self, groups: &[Range<usize>], found: &mut Vec<Number>) {
+    fn push(&self, groups: &[Range<usize>], found: &mut Vec<NumberSpan>) {
         let (Some(first), Some(last)) = (groups.first(), groups.last()) else { return };
         if Letters::count(groups) < FEWEST {
             return;
@@ -436,6 +436,6 @@ impl Letters {
         let letters = groups.iter().flat_map(|g| &self.0[g.clone()]);
         // What is not written in our digits is none of ours.
         let digits = letters.map(|l| if l.c.is_ascii() { l.c } else { '?' });
-        found.push(Number { from: self.0[start].from, to: self.0[last.end - 1].to, digits: digits.collect() });
+        found.push(NumberSpan { from: self.0[start].from, to: self.0[last.end - 1].to, digits: digits.collect() });
     }
 }

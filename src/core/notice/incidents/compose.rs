@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Incidents;
-use super::incident::{Headline, Incident, Member, Needs, NumberState, Trouble};
+use super::incident::{Headline, Incident, IncidentKind, Member, Needs, NumberState};
 use crate::model::counted::{amount, cut_at, some_of};
 use crate::model::decision::{Decision, DecisionId, PageReason};
 use crate::model::guard::Guard;
@@ -182,7 +182,7 @@ impl Incidents {
                     let orders = ids_text(incident, &numbers, |m| m.order);
                     did.push(format!("{orders}: {count} {} being rolled back", is_or_are(numbers.len())));
                 }
-                NumberState::Reported(reason) if incident.trouble == Trouble::Handler => did.push(format!(
+                NumberState::Reported(reason) if incident.trouble == IncidentKind::Handler => did.push(format!(
                     "{ids}: nothing was written to {count}, because a rule asks a person first ({})",
                     rule_of(incident, &numbers).unwrap_or(reason.text())
                 )),
@@ -300,7 +300,7 @@ impl Incidents {
                     return self.builder.repair_fallback(group, channel, numbers);
                 }
                 let mut steps = vec![self.builder.instead(reason, incident.channel)];
-                if incident.trouble == Trouble::Handler {
+                if incident.trouble == IncidentKind::Handler {
                     steps.push(self.builder.roll_back("To roll back", group, channel, numbers));
                 }
                 steps
@@ -334,8 +334,8 @@ impl Incidents {
         let last = Notice { severity: highest, incident_severity: highest, numbers, ..last.clone() };
         let whose = self.builder.name(&incident.group, incident.channel, &last.numbers);
         let title = match incident.trouble {
-            Trouble::Handler => whose,
-            Trouble::NotCurable(reason) => format!("{whose}: {}", reason.text()),
+            IncidentKind::Handler => whose,
+            IncidentKind::NotCurable(reason) => format!("{whose}: {}", reason.text()),
         };
         self.builder.over(at, Notice { title, ..last }, &did)
     }

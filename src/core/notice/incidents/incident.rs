@@ -37,7 +37,7 @@ const TENFOLD: usize = 10;
 
 /// What kind of trouble an incident is about. One group has at most one incident of each kind on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum IncidentKind {
     /// What the numbers point at does not serve callers, and a rollback would; or numbers are on the
     /// fallback by a person's word.
     Handler,
@@ -45,25 +45,25 @@ pub(super) enum Trouble {
     NotCurable(PageReason),
 }
 
-impl Trouble {
-    pub(super) const fn of(reason: PageReason) -> Trouble {
+impl IncidentKind {
+    pub(super) const fn of(reason: PageReason) -> IncidentKind {
         match reason {
-            PageReason::Failing(r) if r.is_curable() => Trouble::Handler,
+            PageReason::Failing(r) if r.is_curable() => IncidentKind::Handler,
             PageReason::Failing(_)
             | PageReason::Silence
             | PageReason::Unreached
             | PageReason::Outage
             | PageReason::FewCallers
             | PageReason::ErrorsBesideService
-            | PageReason::OldHandler => Trouble::NotCurable(reason),
+            | PageReason::OldHandler => IncidentKind::NotCurable(reason),
         }
     }
 
     /// The incident's key, the same for all its notices.
     pub(super) fn key(self, group: &GroupName, channel: Channel) -> String {
         let kind = match self {
-            Trouble::Handler => "handler",
-            Trouble::NotCurable(reason) => reason.label(),
+            IncidentKind::Handler => "handler",
+            IncidentKind::NotCurable(reason) => reason.label(),
         };
         format!("{group}/{channel}/{kind}")
     }
@@ -225,7 +225,7 @@ pub(super) struct Reported {
 #[derive(Debug)]
 pub(super) struct Incident {
     pub(super) key: String,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: IncidentKind,
     pub(super) group: GroupName,
     pub(super) channel: Channel,
     /// The group's numbers.
@@ -249,7 +249,13 @@ pub(super) struct Incident {
 }
 
 impl Incident {
-    pub(super) fn new(trouble: Trouble, group: GroupName, channel: Channel, group_size: usize, at: Time) -> Incident {
+    pub(super) fn new(
+        trouble: IncidentKind,
+        group: GroupName,
+        channel: Channel,
+        group_size: usize,
+        at: Time,
+    ) -> Incident {
         Incident {
             key: trouble.key(&group, channel),
             trouble,

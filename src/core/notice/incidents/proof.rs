@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Incidents;
-use super::incident::{Incident, Member, NumberState, Trouble};
+use super::incident::{Incident, IncidentKind, Member, NumberState};
 use crate::model::barrier::Barrier;
 use crate::model::decision::PageReason;
 use crate::model::id::NumberId;
@@ -12,7 +12,7 @@ use crate::model::reason::Reason;
 use crate::notice::Step;
 
 /// The fallback that numbers are on fails their callers.
-pub(super) const FALLBACK_TROUBLE: Trouble = Trouble::NotCurable(PageReason::Failing(Reason::Fallback));
+pub(super) const FALLBACK_TROUBLE: IncidentKind = IncidentKind::NotCurable(PageReason::Failing(Reason::Fallback));
 
 /// What of a swap's end is to be told of one number; [`of_several`] of more.
 const fn text(result: OrderResult, is_failing: bool) -> &'static str {

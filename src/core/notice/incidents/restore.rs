@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Incidents;
 use super::compose::{is_or_are, numbers_text};
-use super::incident::{Headline, Trouble};
+use super::incident::{Headline, IncidentKind};
 use crate::model::counted::cut_at;
 use crate::model::decision::DecisionId;
 use crate::model::id::NumberId;
@@ -14,12 +14,12 @@ use crate::notice::{Notice, NoticeKind, NoticeStatus, Severity, Step};
 
 /// A restore, with how it ended for each number so far.
 #[derive(Debug)]
-pub(super) struct Restore {
+pub(super) struct RestoreProgress {
     order: Order,
     ended: BTreeMap<NumberId, (OrderResult, String)>,
 }
 
-impl Restore {
+impl RestoreProgress {
     /// Numbers that are restored, and all.
     pub(super) fn progress(&self) -> (usize, usize) {
         (self.ended.values().filter(|(result, _)| result.is_as_asked()).count(), self.order.numbers.len())
@@ -28,10 +28,10 @@ impl Restore {
 
 impl Incidents {
     pub(super) fn restore_ordered(&mut self, order: &Order) {
-        if let Some(incident) = self.open.get_mut(&Trouble::Handler.key(&order.group, order.channel)) {
+        if let Some(incident) = self.open.get_mut(&IncidentKind::Handler.key(&order.group, order.channel)) {
             incident.restores.insert(order.id);
         }
-        self.restores.insert(order.id, Restore { order: order.clone(), ended: BTreeMap::new() });
+        self.restores.insert(order.id, RestoreProgress { order: order.clone(), ended: BTreeMap::new() });
     }
 
     /// A restore has ended for one number.
@@ -46,7 +46,7 @@ impl Incidents {
         let Some(restore) = self.restores.get_mut(&id) else { return Vec::new() };
         restore.ended.insert(number, (result, detail.to_owned()));
         let is_over = restore.order.numbers.iter().all(|n| restore.ended.contains_key(n));
-        let key = Trouble::Handler.key(&restore.order.group, restore.order.channel);
+        let key = IncidentKind::Handler.key(&restore.order.group, restore.order.channel);
         if result == OrderResult::Restored
             && let Some(incident) = self.open.get_mut(&key)
         {
@@ -60,7 +60,7 @@ impl Incidents {
         let Some(restore) = self.restores.get_mut(&id) else { return Vec::new() };
         restore.order.numbers.retain(|n| !numbers.contains(n));
         if restore.order.numbers.is_empty() {
-            let key = Trouble::Handler.key(&restore.order.group, restore.order.channel);
+            let key = IncidentKind::Handler.key(&restore.order.group, restore.order.channel);
             self.restores.remove(&id);
             if let Some(incident) = self.open.get_mut(&key) {
                 incident.restores.remove(&id);
@@ -78,7 +78,7 @@ impl Incidents {
         id: DecisionId,
         left: Option<(&[NumberId], CloseReason)>,
     ) -> Vec<Notice> {
-        let Some(Restore { order, ended }) = self.restores.remove(&id) else { return Vec::new() };
+        let Some(RestoreProgress { order, ended }) = self.restores.remove(&id) else { return Vec::new() };
         let bad: Vec<(NumberId, OrderResult, &str)> =
             ended.iter().filter(|(_, (r, _))| !r.is_as_asked()).map(|(n, (r, d))| (*n, *r, d.as_str())).collect();
         let restored = ended.values().filter(|(r, _)| r.is_as_asked()).count();
@@ -123,7 +123,7 @@ impl Incidents {
                 ),
             ]
         };
-        let key = Trouble::Handler.key(&order.group, order.channel);
+        let key = IncidentKind::Handler.key(&order.group, order.channel);
         if let Some(mut incident) = self.open.remove(&key) {
             incident.restores.remove(&id);
             let is_reported = incident.last_notice.is_some();
@@ -162,7 +162,7 @@ impl Incidents {
     /// A stage of a staged restore has had too few callers and tests to be verified.
     pub fn unverified(&self, now: Time, order: &Order) -> Notice {
         let Order { id, group, channel, numbers, .. } = order;
-        let key = Trouble::Handler.key(group, *channel);
+        let key = IncidentKind::Handler.key(group, *channel);
         let incident = self.open.get(&key).filter(|i| i.last_notice.is_some());
         // As part of the incident it ends with it.
         let (key, status) = match incident {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::Incidents;
 use super::compose::{current_decisions, numbers_text};
-use super::incident::{Headline, Incident, NumberState, Trouble};
+use super::incident::{Headline, Incident, IncidentKind, NumberState};
 use crate::model::guard::Guard;
 use crate::model::order::{Hold, LandedOn, OrderResult};
 use crate::model::time::Time;
@@ -104,7 +104,7 @@ impl Incidents {
         };
         Some(StandingIncident {
             headline,
-            is_curable: incident.trouble == Trouble::Handler,
+            is_curable: incident.trouble == IncidentKind::Handler,
             tests,
             is_proven: self.proof(incident).and_then(|_| is_proven(incident)),
             holds: self.holds.iter().filter(covers).cloned().collect(),

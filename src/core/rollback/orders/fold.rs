@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Adopted, Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga, Standing,
-    Witness,
+    AdoptedHandler, Backoff, OrderState, Orders, PendingRollback, RELAPSE_WITHIN, RETRY_AFTER, RETRY_AT_MOST, Saga,
+    Standing, Witness,
 };
 use crate::model::decision::{Action, Decision, DecisionId, Mode};
 use crate::model::guard::Guard;
@@ -160,7 +160,7 @@ impl Orders {
                 if saga.state.label() != was {
                     saga.since = Some(at);
                 }
-                saga.adopted = Some(Adopted { at, routing: routing.clone(), by: by.clone() });
+                saga.adopted = Some(AdoptedHandler { at, routing: routing.clone(), by: by.clone() });
             }
             Entry::Fallback { group, channel, url, state, broken_for, detail } => {
                 let (url, broken_for, detail) = (url.clone(), broken_for.clone(), detail.clone());

@@ -21,7 +21,7 @@ fn roster() -> Roster {
 }
 
 fn read_as(content_type: &str, body: &[u8], channel: Channel) -> Effect {
-    read(Document { content_type, body, is_too_large: false }, channel, &roster())
+    read(TwimlDocument { content_type, body, is_too_large: false }, channel, &roster())
 }
 
 /// What comes of it in a word: `serves`, the address of a redirect, or why not.
@@ -192,7 +192,7 @@ fn an_answer_is_what_it_is_sent_as() {
     }
     assert_eq!(read_as("audio/mpeg", b"ID3", Channel::Voice), Effect::Serves);
     assert_eq!(read_as("text/plain", b"Call us.", Channel::Messaging), Effect::Untold(Untold::PlainText));
-    let large = Document { content_type: "text/xml", body: good, is_too_large: true };
+    let large = TwimlDocument { content_type: "text/xml", body: good, is_too_large: true };
     assert_eq!(read(large, Channel::Voice, &roster()), Effect::Broken(BadTwiml::TooLarge));
 }
 
