@@ -148,6 +148,8 @@ fn taken() -> Vec<Taken> {
     };
     for i in 0..24i64 {
         let (started, fails) = (60 + i * 30, i >= 18);
+        // The announcement of an error is short.
+        let lasted = if fails { 8 } else { 40 };
         let sid = CallSid::from_u128(i as u128 + 1);
         let caller = RemoteParty { hash: i as u64 + 1, last_two: None, is_prober: false };
         add(
@@ -157,8 +159,8 @@ fn taken() -> Vec<Taken> {
                 leg: Leg::Inbound { number: ours("+15005550100").e164, caller },
                 status: CallStatus::Completed,
                 started_at: at(started),
-                ended_at: Some(at(started + 40)),
-                duration: Some(40),
+                ended_at: Some(at(started + lasted)),
+                duration: Some(lasted as u32),
                 error: None,
                 forwarded_from: None,
             }),
@@ -174,7 +176,7 @@ fn taken() -> Vec<Taken> {
                     code: Code(11200),
                     level: Level::Error,
                     url: Some("https://app.example.com/voice".into()),
-                    at: at(started + 40),
+                    at: at(started + 1),
                 }),
             );
         }

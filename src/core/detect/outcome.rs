@@ -44,8 +44,8 @@ impl Children {
         open > 0 || completed > 0 || failed > 0 || busy > 0 || no_answer > 0 || canceled > 0
     }
 
-    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk, and one that was over
-    /// at once was none. True if it was.
+    /// Takes in a leg, as it is now. `duration`: in whole seconds; one that is not known was a talk, and one that was
+    /// over at once was none. True if it was.
     pub fn add(&mut self, status: CallStatus, began: Time, ended_at: Option<Time>, duration: Option<u32>) -> bool {
         let slot = self.slot(status);
         *slot = slot.saturating_add(1);

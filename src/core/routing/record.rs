@@ -345,9 +345,9 @@ fn whole(value: &Option<FieldValue>) -> Option<&str> {
 
 /// Scheme and host of a URL in lower case, and its path. Left out is what may be secret or a
 /// caller's number, or differs between two writings of one address: user and password, the port that
-/// goes without saying, query and fragment.
+/// goes without saying, the dot at the end of a host's name, blanks around it, query and fragment.
 fn parts(url: &str) -> (String, &str) {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let url = url.trim().split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |i| i + 3));
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host).to_ascii_lowercase();

@@ -268,13 +268,15 @@ impl Engine {
         }
     }
 
-    /// Only test calls fail, and whoever calls this number is served, lately: what is broken is the test, or what only
-    /// it meets.
+    /// Only test calls fail, and whoever calls this number is served, lately and since the first of them: what is broken
+    /// is the test, or what only it meets.
     fn is_beside_service(&self, now: Time, case: &Case<'_>, number: NumberIx) -> bool {
         let state = self.channel(number, case.channel);
-        let is_served = state.latest.served_last().is_some_and(|at| now < at + SERVED_WITHIN);
+        let since = case.evidence.since;
+        let is_since = |at: Time| since.is_none_or(|since| since < at);
+        let is_served = state.latest.served_last().is_some_and(|at| now < at + SERVED_WITHIN && is_since(at));
         let may_decide = state.not_before.is_none_or(|at| at <= now);
-        case.evidence.failing == 0 && case.evidence.callers > 0 && is_served && may_decide
+        case.evidence.failing == 0 && is_served && may_decide
     }
 
     /// A person is told of it, once. The first caller who fails decides anew, and so does the next test call that fails
