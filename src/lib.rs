@@ -27,6 +27,7 @@
 //! | [`sim`] | a pretend Twilio with callers, for the demo, the tests and `ringback sim` |
 //! | [`replay`] | a recorded log, played through the engine in its own time |
 //! | [`record`] | a period of an account's logs, as a recording |
+//! | [`learn`] | what should ring: call records of the weeks before, as a profile |
 //! | [`report`] | what happened, for those who were not there, with its evidence |
 //! | [`simulate`] | days of traffic without a Twilio: what the rules in force would do |
 //! | [`rehearse`] | the fire drill: the whole rollback on a spare number, and the way back |
@@ -37,8 +38,8 @@
 //!
 //! ```text
 //! main     -> cli
-//! cli      -> admin, agent, check, child, clock, config, docs, file, init, notify, record, rehearse, replay, report,
-//!             sim, simulate, store, twilio
+//! cli      -> admin, agent, check, child, clock, config, docs, file, init, learn, notify, record, rehearse, replay,
+//!             report, sim, simulate, store, twilio
 //! admin    -> agent, clock, docs, file, metrics
 //! check    -> agent, caller, clock, config, metrics, notify, store, twilio
 //! init     -> caller, clock, config, metrics, twilio
@@ -46,6 +47,7 @@
 //! agent    -> caller, child, clock, config, metrics, notify, store, twilio
 //! simulate -> replay, sim::chance
 //! report   -> replay, store
+//! learn    -> caller, config, file
 //! record   -> caller, clock, config::csv, metrics, report::stand_in, twilio
 //! replay   -> caller, twilio::wire
 //! config   -> file, metrics::PerNumber, notify, rehearse::report::Variant, twilio
@@ -141,6 +143,7 @@ pub mod config;
 pub mod docs;
 pub mod file;
 pub mod init;
+pub mod learn;
 pub mod metrics;
 pub mod notify;
 pub mod record;

@@ -56,6 +56,7 @@ use crate::core::rollback::orders::Orders;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::store::lease::Behind;
+use crate::store::seen::Input;
 use crate::store::{CommitCost, JournalRecord, Store, StoreError};
 use crate::twilio::{Client, LogEntry as _};
 
@@ -107,7 +108,8 @@ impl Agent {
         let roster = Arc::new(config.roster.clone());
         let metrics = Metrics::new(&roster, config.engine.mode);
         let client = Client::new(config.twilio.clone(), roster.clone(), key, clock.clone(), metrics.clone())
-            .map_err(|e| StartError::Http(e.to_string()))?;
+            .map_err(|e| StartError::Http(e.to_string()))?
+            .with_history(config.engine.history.clone());
         if role == Role::Watch && reloaded.is_none() {
             preflight(&client, &roster, clock).await?;
         }
@@ -349,13 +351,20 @@ async fn recover(
         })
         .await?;
     store
-        .observations(since, |place, at, account, observation| {
+        .observations(since, |place, at, input| {
+            let (account, observation) = match input {
+                Input::Seen(account, observation) => (account, observation),
+                Input::AlertsRead => return recovery.polled(at),
+            };
             first.get_or_insert(at);
             match &observation {
                 Observation::Call(call) => calls.remember(call.sid(), call),
                 Observation::Message(message) => messages.remember(message.sid(), message),
                 Observation::Alert(alert) => alerts.remember(alert.sid(), alert),
-                Observation::Probe(_) | Observation::Number(_) | Observation::Absent { .. } => {}
+                Observation::Probe(_)
+                | Observation::Number(_)
+                | Observation::Absent { .. }
+                | Observation::OthersCall => {}
             }
             while let (None, Some(r)) = (&contradiction, journal.next_if(|r| r.seen < place)) {
                 contradiction = recovery.journaled(r.seq, r.at, &r.entry).err();

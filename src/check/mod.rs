@@ -302,6 +302,7 @@ impl<'c> Gatherer<'c> {
             unprobed: roster.groups().map(|(ix, _)| ix).filter(|ix| !is_probed(*ix)).collect(),
             state: machine::state(&config.agent.state),
             configuration_warnings: config.warnings.clone(),
+            history: config.engine.history.clone(),
             listen: options.listen.clone(),
             has_token: config.agent.token.is_some(),
             notifiers: self.notifiers(options.notify).await?,

@@ -10,6 +10,7 @@ mod docs;
 mod explain;
 mod init;
 mod journal;
+mod learn;
 mod log;
 mod manual;
 mod names;
@@ -173,6 +174,12 @@ enum Command {
         ringback record --from … --to … --out log.jsonl --from-bulk 2026-11-21.json.gz --from-csv alerts.csv"
     )]
     Record(record::RecordArguments),
+    /// Learns what should ring from call records of the weeks before, or plots a number's week
+    #[command(
+        after_help = "Example:\n  ringback learn calls.csv --carriers carriers.csv --out profile.json\n  ringback learn \
+        --show +12125550100 --out profile.json"
+    )]
+    Learn(learn::LearnArguments),
     /// Tells what happened, from the state alone: HTML with plots, or Markdown, with the evidence in it
     #[command(
         after_help = "Example:\n  ringback report --out day.html\n  ringback report --from 2026-11-21T14:00:00Z --out day.md --gaps\n  \
@@ -239,6 +246,7 @@ pub fn main() -> ExitCode {
         Command::Notify(arguments) => notify::notify(&arguments),
         Command::Journal(arguments) => journal::journal(&arguments),
         Command::Record(arguments) => record::record(&arguments),
+        Command::Learn(arguments) => learn::learn(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),

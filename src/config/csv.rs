@@ -71,6 +71,22 @@ impl<'a> Rows<'a> {
         rows
     }
 
+    /// Goes on with a text that begins with this line of its file.
+    pub fn resume(text: &'a str, line: usize, delimiter: char) -> Rows<'a> {
+        let mut rows = Rows { text, at: 0, line, start: 0, end: 0, counted: (0, 0), delimiter };
+        rows.begin_line(0, line);
+        rows
+    }
+
+    /// How much of the text is read, in bytes, and the line that comes next.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    pub const fn line(&self) -> usize {
+        self.line
+    }
+
     pub fn delimiter(&self) -> char {
         self.delimiter
     }

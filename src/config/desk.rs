@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::section::Section;
 use super::{
-    AgentConfig, AlertRules, BadConfig, Env, Poll, parse, people, ports, read_file, read_metrics, read_rest, rehearse,
+    AgentConfig, AlertRules, BadConfig, Env, Poll, ProfileUse, parse, people, ports, read_file, read_metrics,
+    read_rest, rehearse,
 };
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
@@ -41,7 +42,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Desk> {
     top.section("metrics").map(read_metrics);
     ports::read(top.section("ports"), top.faults(), dir, None);
     let rehearsal = top.section("rehearsal");
-    let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, Some(env));
+    let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, Some(env), ProfileUse::Read);
     rehearsal.map(|s| rehearse::read(s, &rules.roster));
     let mut agent = agent?;
     // What is in the environment was meant; it may be a person's own as well.

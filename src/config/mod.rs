@@ -9,12 +9,14 @@
 mod access;
 mod account;
 mod address;
+mod columns;
 pub(crate) mod csv;
 mod desk;
 mod detection;
 mod field;
 mod group;
 mod handler;
+mod history;
 pub mod notify;
 mod numbers;
 mod offline;
@@ -53,7 +55,10 @@ use crate::notify::{Heartbeat, Notifier};
 use crate::twilio;
 
 use account::{read_twilio, secret_file};
+pub use columns::{HistoryColumns, RecordColumn};
 pub use desk::Desk;
+use history::ProfileUse;
+pub use numbers::{is_scientific, plain};
 pub use offline::Offline;
 use people::{AdminTransport, PersonalToken, TokenProblem};
 pub use ports::PortSettings;
@@ -245,8 +250,14 @@ impl AlertRules {
         AlertRules::parse(path, &text)
     }
 
+    /// The same for whoever makes the profile that the file names: it is not asked for.
+    pub fn load_to_learn(path: &Path) -> Result<AlertRules, BadConfig> {
+        let text = read_file(path)?;
+        parse(path, &text, |top| read_rules(top, path, ProfileUse::Make))
+    }
+
     pub fn parse(path: &Path, text: &str) -> Result<AlertRules, BadConfig> {
-        parse(path, text, |top| read_rules(top, path))
+        parse(path, text, |top| read_rules(top, path, ProfileUse::Read))
     }
 }
 
@@ -303,7 +314,7 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     let account = twilio.as_ref().map_or(UNNAMED_ACCOUNT, |t| t.credentials.account);
     let mut known = KnownValues::default();
     top.texts(&mut |text| known.add(text));
-    let (agent, poll, rules) = read_rest(top, account, dir, Some(env));
+    let (agent, poll, rules) = read_rest(top, account, dir, Some(env), ProfileUse::Read);
     let AlertRules { account: _, probes, engine, rollback, roster } = rules;
     let rehearsal = rehearsal.and_then(|s| rehearse::read(s, &roster));
     let notify = notify::read(notifiers, &roster, dir, env);
@@ -348,13 +359,13 @@ fn read(mut top: Section<'_>, path: &Path, env: &dyn Env) -> Option<Config> {
     })
 }
 
-fn read_rules(mut top: Section<'_>, path: &Path) -> Option<AlertRules> {
+fn read_rules(mut top: Section<'_>, path: &Path, profile: ProfileUse) -> Option<AlertRules> {
     let dir = path.parent().unwrap_or_else(|| Path::new(""));
     // Nothing is asked of the account, so there is nothing to check in it, and nobody to tell.
     let account = top.section("twilio").and_then(|mut s| s.unchecked::<AccountSid>("account_sid"));
     metrics_and_people(&mut top);
     let rehearsal = top.section("rehearsal");
-    let (_, _, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, None);
+    let (_, _, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, None, profile);
     rehearsal.map(|s| rehearse::read(s, &rules.roster));
     Some(rules)
 }
@@ -373,6 +384,7 @@ fn read_rest(
     account: AccountSid,
     dir: &Path,
     env: Option<&dyn Env>,
+    profile: ProfileUse,
 ) -> (Option<AgentConfig>, Poll, AlertRules) {
     let mut engine = engine::EngineSettings::default();
     let mut rollback = orders::RollbackSettings::default();
@@ -398,6 +410,8 @@ fn read_rest(
     for group in top.sections("group") {
         groups.read(group, dir, poll.passive);
     }
+    let history = top.section("history");
+    engine.history = history.and_then(|s| history::read(s, dir, &groups.roster, profile));
     let limits = top.section("probes").map_or_else(Default::default, probe::read_limits);
     top.finish();
     engine.detection = groups.detection;

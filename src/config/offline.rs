@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::account::read_twilio;
-use super::{AlertRules, BadConfig, DEFAULT_STATE, Env, metrics_and_people, parse, read_file, read_rest};
+use super::{AlertRules, BadConfig, DEFAULT_STATE, Env, ProfileUse, metrics_and_people, parse, read_file, read_rest};
 use crate::core::model::id::AccountSid;
 use crate::core::model::roster::UNNAMED_ACCOUNT;
 use crate::twilio::ClientSettings;
@@ -28,7 +28,7 @@ impl Offline {
             let account = written.or_else(|| env.var("TWILIO_ACCOUNT_SID")?.parse().ok());
             metrics_and_people(&mut top);
             let rehearsal = top.section("rehearsal");
-            let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, None);
+            let (agent, poll, rules) = read_rest(top, account.unwrap_or(UNNAMED_ACCOUNT), dir, None, ProfileUse::Read);
             rehearsal.map(|s| super::rehearse::read(s, &rules.roster));
             let state = agent.map_or_else(|| dir.join(DEFAULT_STATE), |a| a.state);
             Some(Offline { rules, state, overlap: poll.overlap })

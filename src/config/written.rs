@@ -15,6 +15,9 @@ use crate::core::model::foreign::line;
 /// Changed keys that are named; more are counted.
 const NAMED: usize = 40;
 
+/// The key of a file that is large.
+const PROFILE: &str = "history.profile";
+
 /// A hash for every key of a file, and for what is in the files that it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written(BTreeMap<String, u64>);
@@ -69,7 +72,12 @@ impl Written {
                 let mut hash = DefaultHasher::new();
                 format!("{value:?}").hash(&mut hash);
                 if let Some(file) = value.as_str().filter(|_| is_file(&key)) {
-                    text::bytes(&dir.join(file), bounds::CONFIG_BYTES).ok().hash(&mut hash);
+                    text::bytes(
+                        &dir.join(file),
+                        if key == PROFILE { bounds::PROFILE_BYTES } else { bounds::CONFIG_BYTES },
+                    )
+                    .ok()
+                    .hash(&mut hash);
                 }
                 self.0.insert(key, hash.finish());
             }
@@ -79,7 +87,7 @@ impl Written {
 
 /// A certificate is read again whenever it changes, by itself.
 fn is_file(key: &str) -> bool {
-    key.ends_with("_file") && !key.starts_with("agent.tls.")
+    key == PROFILE || key.ends_with("_file") && !key.starts_with("agent.tls.")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`model`] | the nouns that all share: numbers, instants, codes, decisions, orders, guards by name |
 //! | [`port`] | how far each number's move to Twilio is, and whether the old provider may be cancelled |
+//! | [`profile`] | what should ring: calls due by half-hour of the week, fitted to the records of the weeks before |
 //! | [`routing`] | who answers a number: Twilio's precedence, what a number pointed at before, what a write changes |
 //! | [`detect`] | from facts to a decision: the call ledger, outcomes, the statistic, the engine |
 //! | [`rollback`] | from a decision to permitted steps: guards, orders, each number's saga, restores, the operator |
@@ -30,5 +31,6 @@ pub mod model;
 pub mod notice;
 pub mod port;
 pub mod probe;
+pub mod profile;
 pub mod rollback;
 pub mod routing;

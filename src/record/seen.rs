@@ -36,7 +36,7 @@ impl SeenByAgent {
             Observation::Call(call) => call.sid.to_string(),
             Observation::Message(message) => message.sid.to_string(),
             Observation::Alert(alert) => alert.sid.to_string(),
-            Observation::Number(_) | Observation::Absent { .. } => return,
+            Observation::Number(_) | Observation::Absent { .. } | Observation::OthersCall => return,
             Observation::Probe(probe) => {
                 let mut line = json!({
                     "number": probe.number, "channel": probe.channel, "started_at": probe.started_at,

@@ -265,7 +265,8 @@ pub fn play(
 ) -> io::Result<ReplaySummary> {
     let key = CallerKey::public();
     let sids = NumberSids::default();
-    let reader = Reader { roster, account, key: &key, sids: &sids };
+    let reader =
+        Reader { roster, account, key: &key, sids: &sids, carriers: settings.history.as_deref().map(|h| &h.prefixes) };
     let mut lines = Lines::new(input);
     let mut player = Player::new(roster.clone(), settings.clone());
     let mut summary = ReplaySummary::default();
@@ -313,6 +314,7 @@ pub fn play(
                     Observation::Alert(_) => summary.alerts += 1,
                     Observation::Probe(_) => summary.probes += 1,
                     Observation::Number(record) => sids.note(record.sid, record.number),
+                    Observation::OthersCall => summary.foreign += 1,
                     // No recording says so.
                     Observation::Absent { .. } => {}
                 }

@@ -37,7 +37,7 @@ impl fmt::Display for BadLine {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordedLine {
     Seen(Time, Observation),
-    /// Of a number that is not in the configuration, or of a kind of call that says nothing.
+    /// Of a number that is not in the configuration.
     Foreign(Time),
 }
 
@@ -141,7 +141,9 @@ fn understood(line: &[u8], reader: Reader<'_>) -> Result<RecordedLine, String> {
         resource = kind.parse(raw.get()).map_err(|e| json_problem(&e, text, from))?;
     }
     let row = match resource {
-        Body::Call(raw) => convert::<wire::Calls>(&raw, reader)?.map(Observation::Call),
+        Body::Call(raw) => {
+            Some(convert::<wire::Calls>(&raw, reader)?.map_or(Observation::OthersCall, Observation::Call))
+        }
         Body::Message(raw) => convert::<wire::Messages>(&raw, reader)?.map(Observation::Message),
         Body::Alert(raw) => convert::<wire::Alerts>(&raw, reader)?.map(Observation::Alert),
         Body::Probe(raw) => {

@@ -337,7 +337,9 @@ fn lags(m: &Material) -> Vec<LogLag> {
             },
             Observation::Message(message) => (Source::Messages, message.sent_at, digits(message.sid)),
             Observation::Alert(alert) => (Source::Alerts, alert.at, alert.sid.as_u128()),
-            Observation::Probe(_) | Observation::Number(_) | Observation::Absent { .. } => continue,
+            Observation::Probe(_) | Observation::Number(_) | Observation::Absent { .. } | Observation::OthersCall => {
+                continue;
+            }
         };
         if ended >= began && m.covers(ended) && seen.insert((source.index(), sid)) {
             lags.entry(source.index()).or_default().push(t.at.since(ended).as_millis() as u64);

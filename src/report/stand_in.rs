@@ -42,7 +42,7 @@ impl StandIns {
     fn party(&mut self, party: RemoteParty) -> RemoteParty {
         let next = self.callers.len() as u64 + 1;
         let hash = *self.callers.entry(party.hash).or_insert(next);
-        RemoteParty { hash, last_two: None, is_prober: party.is_prober }
+        RemoteParty { hash, last_two: None, is_prober: party.is_prober, carrier: party.carrier }
     }
 
     fn call(&mut self, sid: CallSid) -> CallSid {
@@ -145,6 +145,7 @@ impl StandIns {
             }
             Observation::Number(record) => Observation::Number(Box::new(self.number(record))),
             Observation::Absent { number } => Observation::Absent { number: *number },
+            Observation::OthersCall => Observation::OthersCall,
         }
     }
 }
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn a_caller_is_nobody_and_the_same_one_each_time() {
         let mut s = StandIns::default();
-        let party = |hash| RemoteParty { hash, last_two: Some(12), is_prober: false };
+        let party = |hash| RemoteParty { hash, last_two: Some(12), is_prober: false, carrier: None };
         let is = [s.party(party(77)), s.party(party(99)), s.party(party(77))];
         assert_eq!(is.map(|p| p.hash), [1, 2, 1]);
         assert!(is.iter().all(|p| p.last_two.is_none()));

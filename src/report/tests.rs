@@ -151,7 +151,7 @@ fn taken() -> Vec<Taken> {
         // The announcement of an error is short.
         let lasted = if fails { 8 } else { 40 };
         let sid = CallSid::from_u128(i as u128 + 1);
-        let caller = RemoteParty { hash: i as u64 + 1, last_two: None, is_prober: false };
+        let caller = RemoteParty { hash: i as u64 + 1, last_two: None, is_prober: false, carrier: None };
         add(
             started + 45,
             Observation::Call(Call {

@@ -229,7 +229,10 @@ impl TrafficModel {
     fn call(&mut self, at: Time, line: usize, caller: u64, fate: Fate) {
         let TrafficLine { number, forwards, talk, .. } = self.lines[line];
         let sid = CallSid::from_u128(self.sid());
-        let leg = Leg::Inbound { number, caller: RemoteParty { hash: caller, last_two: None, is_prober: false } };
+        let leg = Leg::Inbound {
+            number,
+            caller: RemoteParty { hash: caller, last_two: None, is_prober: false, carrier: None },
+        };
         let mut child = None;
         let mut webhook_failed = None;
         let c = &mut self.chance;
@@ -328,7 +331,7 @@ impl TrafficModel {
         let message = Message {
             sid,
             number: self.lines[line].number,
-            party: RemoteParty { hash: caller, last_two: None, is_prober: false },
+            party: RemoteParty { hash: caller, last_two: None, is_prober: false, carrier: None },
             direction: Direction::Inbound,
             status: MessageStatus::Received,
             sent_at: at.floor_to_second(),

@@ -99,20 +99,19 @@ impl Store {
         Ok(ms.map(Time::from_millis))
     }
 
-    /// Hands every observation seen since `since` to `take` with its place, in the order in which they were taken in.
+    /// Hands all that was taken in since `since` to `take` with its place, in the order in which that was.
     /// A row that cannot be read is left out and counted in the result.
     pub async fn observations(
         &self,
         since: Time,
-        mut take: impl FnMut(Place, Time, AccountSid, Observation),
+        mut take: impl FnMut(Place, Time, Input),
     ) -> Result<usize, StoreError> {
         let mut bad = 0usize;
         let mut example = None;
         let mut pages = self.inputs(since, Place::LAST).await?;
-        while let Some(Stored { seq, ms, account, body }) = pages.next_observation().await? {
-            let at = Time::from_millis(ms);
-            match read(&account, &body) {
-                Ok((account, observation)) => take(Place(seq), at, account, observation),
+        while let Some((place, at, input)) = pages.next_stored().await? {
+            match input {
+                Ok(input) => take(place, at, input),
                 Err(error) => {
                     bad += 1;
                     example.get_or_insert((at, error));
@@ -185,10 +184,12 @@ impl Store {
 
     /// True if there is anything that was seen of callers, whose numbers are hashed in it.
     pub async fn has_seen_callers(&self) -> Result<bool, StoreError> {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM observation WHERE kind NOT IN ('number', 'absent'))")
-            .fetch_one(self.readers())
-            .await
-            .map_err(|e| self.error(READING, e))
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM observation WHERE kind NOT IN ('number', 'absent', 'others_call'))",
+        )
+        .fetch_one(self.readers())
+        .await
+        .map_err(|e| self.error(READING, e))
     }
 
     /// The last place at which something was taken in.
@@ -335,24 +336,25 @@ pub struct Inputs {
 impl Inputs {
     /// The next one, with its place and when it was seen. What cannot be read any more is left out.
     pub async fn next(&mut self) -> Result<Option<(Place, Time, Input)>, StoreError> {
-        loop {
-            self.fill_observations().await?;
-            self.fill_watermarks().await?;
-            let seen = self.observations.front().map(|o| o.seq);
-            if let Some((seq, ms)) = self.watermarks.pop_front_if(|(at, _)| seen.is_none_or(|seq| *at < seq)) {
-                return Ok(Some((Place(seq), Time::from_millis(ms), Input::AlertsRead)));
-            }
-            let Some(Stored { seq, ms, account, body }) = self.observations.pop_front() else { return Ok(None) };
-            if let Ok((account, observation)) = read(&account, &body) {
-                return Ok(Some((Place(seq), Time::from_millis(ms), Input::Seen(account, observation))));
+        while let Some((place, at, input)) = self.next_stored().await? {
+            if let Ok(input) = input {
+                return Ok(Some((place, at, input)));
             }
         }
+        Ok(None)
     }
 
-    /// The next observation as it is stored, whatever else there is.
-    async fn next_observation(&mut self) -> Result<Option<Stored>, StoreError> {
+    /// The next one, or why it cannot be read.
+    async fn next_stored(&mut self) -> Result<Option<(Place, Time, Result<Input, String>)>, StoreError> {
         self.fill_observations().await?;
-        Ok(self.observations.pop_front())
+        self.fill_watermarks().await?;
+        let seen = self.observations.front().map(|o| o.seq);
+        if let Some((seq, ms)) = self.watermarks.pop_front_if(|(at, _)| seen.is_none_or(|seq| *at < seq)) {
+            return Ok(Some((Place(seq), Time::from_millis(ms), Ok(Input::AlertsRead))));
+        }
+        let Some(Stored { seq, ms, account, body }) = self.observations.pop_front() else { return Ok(None) };
+        let input = read(&account, &body).map(|(account, observation)| Input::Seen(account, observation));
+        Ok(Some((Place(seq), Time::from_millis(ms), input)))
     }
 
     async fn fill_observations(&mut self) -> Result<(), StoreError> {
@@ -442,6 +444,7 @@ async fn insert_observations(
                 Observation::Probe(_) => "probe",
                 Observation::Number(_) => "number",
                 Observation::Absent { .. } => "absent",
+                Observation::OthersCall => "others_call",
             };
             row.push_bind(seq).push_bind(at.as_millis()).push_bind(account.as_str()).push_bind(kind).push_bind(body);
         });

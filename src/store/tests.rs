@@ -86,7 +86,7 @@ fn no_question_waits_for_a_write() {
         let mut inputs = store.inputs(from, to).await.unwrap();
         assert!(matches!(inputs.next().await.unwrap(), Some((_, _, Input::Seen(ACCOUNT, _)))));
         assert!(matches!(inputs.next().await.unwrap(), Some((_, _, Input::AlertsRead))));
-        assert_eq!(store.observations(from, |_, _, _, _| {}).await.unwrap(), 0);
+        assert_eq!(store.observations(from, |_, _, _| {}).await.unwrap(), 0);
         assert_eq!(store.alerts_read_by(from, to).await.unwrap(), Some(Time::from_secs(9)));
         assert_eq!(store.kept_since().await.unwrap(), None);
         assert_eq!(store.cursor(Source::Alerts).await.unwrap(), Some(Time::from_secs(9)));
@@ -269,8 +269,8 @@ fn two_accounts_same_telephone_number_is_two_numbers() {
         let begun: Vec<NumberId> = store.probes(at).await.unwrap().into_iter().map(|p| p.number).collect();
         assert_eq!(begun, [mine, other]);
         let mut seen = Vec::new();
-        store.observations(at, |_, _, account, observation| seen.push((account, observation))).await.unwrap();
-        assert_eq!(seen, [(mine.account, alert(0xacc)), (other.account, alert(0x99))]);
+        store.observations(at, |_, _, input| seen.push(input)).await.unwrap();
+        assert_eq!(seen, [Input::Seen(mine.account, alert(0xacc)), Input::Seen(other.account, alert(0x99))]);
     });
 }
 
@@ -359,7 +359,7 @@ fn old_rows_are_forgotten_in_portions() {
         left.dedup();
         assert_eq!(left, [3, 2, 1, 0].map(|n| portion * n + rest), "never more than a portion in one transaction");
         let mut kept = Vec::new();
-        store.observations(Time::EPOCH, |_, at, _, _| kept.push(at)).await.unwrap();
+        store.observations(Time::EPOCH, |_, at, _| kept.push(at)).await.unwrap();
         assert_eq!(kept.len(), rest);
         assert!(kept.iter().all(|at| *at >= before));
         // One that was deposed forgets nothing.

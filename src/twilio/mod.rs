@@ -63,6 +63,7 @@ use crate::core::model::id::{AccountSid, ApplicationSid, CallSid, Channel, E164,
 use crate::core::model::roster::Roster;
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
+use crate::core::profile::Profile;
 use crate::core::routing::record::{Application, Elsewhere, Service};
 use crate::metrics::Metrics;
 
@@ -104,6 +105,7 @@ pub struct Client {
     roster: Arc<Roster>,
     key: CallerKey,
     sids: Arc<NumberSids>,
+    history: Option<Arc<Profile>>,
 }
 
 /// The endpoints, as they are called in logs and metrics.
@@ -174,7 +176,19 @@ impl Client {
             roster,
             key,
             sids: Arc::default(),
+            history: None,
         })
+    }
+
+    /// Tells callers' carriers by this profile.
+    #[must_use]
+    pub fn with_history(self, history: Option<Arc<Profile>>) -> Client {
+        Client { history, ..self }
+    }
+
+    /// True if it tells callers' carriers.
+    pub const fn has_history(&self) -> bool {
+        self.history.is_some()
     }
 
     /// The same, whose requests go before those of all others: for a rollback's writes and its read-back.
@@ -183,7 +197,13 @@ impl Client {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { roster: &self.roster, account: self.account(), key: &self.key, sids: &self.sids }
+        Reader {
+            roster: &self.roster,
+            account: self.account(),
+            key: &self.key,
+            sids: &self.sids,
+            carriers: self.history.as_deref().map(|h| &h.prefixes),
+        }
     }
 
     /// The installation's.

@@ -35,7 +35,13 @@ fn page<L: Listed>(body: &str) -> Page<L::Item> {
 fn try_page<L: Listed>(body: &str) -> Result<Page<L::Item>, wire::NotAPage> {
     wire::page::<L>(
         body.as_bytes(),
-        Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &NumberSids::default() },
+        Reader {
+            roster: &roster(),
+            account: ACCOUNT,
+            key: &CallerKey::public(),
+            sids: &NumberSids::default(),
+            carriers: None,
+        },
     )
 }
 
@@ -143,7 +149,7 @@ fn the_leg_tells_who_was_called() {
     assert!(one_call(r#"{"to":""}"#).is_err());
     // Its number's SID says whose it is, as soon as the number was read, whatever is written there.
     let sids = NumberSids::default();
-    let reader = Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &sids };
+    let reader = Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &sids, carriers: None };
     let sid = "PN00000000000000000000000000000001";
     let reached = |more: &str| {
         let body = calls(&[call(&format!(r#"{{"phone_number_sid":"{sid}",{more}}}"#))]);
@@ -216,7 +222,13 @@ fn bytes_that_are_no_text_spoil_a_field_and_not_the_page() {
     let body: Vec<u8> = body.chars().map(|c| c as u8).collect();
     let page = wire::page::<wire::Calls>(
         &body,
-        Reader { roster: &roster(), account: ACCOUNT, key: &CallerKey::public(), sids: &NumberSids::default() },
+        Reader {
+            roster: &roster(),
+            account: ACCOUNT,
+            key: &CallerKey::public(),
+            sids: &NumberSids::default(),
+            carriers: None,
+        },
     )
     .unwrap();
     assert!(page.rows.iter().all(|r| matches!(r, Ok(WireRow::Ours(_)))));

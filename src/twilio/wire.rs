@@ -33,6 +33,7 @@ use crate::core::model::redact::told;
 use crate::core::model::roster::{Roster, UNNAMED_ACCOUNT};
 use crate::core::model::time::Time;
 use crate::core::model::value::FieldValue;
+use crate::core::profile::Prefixes;
 
 pub use inventory::{AccountNumbers, Applications, Named, NamedServices, name};
 pub use logs::{Alerts, Calls, Events, Messages, RawAlert, RawCall, RawMessage};
@@ -139,6 +140,8 @@ pub struct Reader<'a> {
     pub account: AccountSid,
     pub key: &'a CallerKey,
     pub sids: &'a NumberSids,
+    /// Whose customers callers are, by how their numbers begin.
+    pub carriers: Option<&'a Prefixes>,
 }
 
 impl Reader<'_> {
@@ -150,17 +153,27 @@ impl Reader<'_> {
             hash,
             last_two: Some(e164.last_two()),
             is_prober: self.roster.is_prober(e164),
+            carrier: None,
         };
         let number = text.parse::<E164>().ok();
         // Nearly all are written so.
         if let Some(plain) = number.filter(|n| n.is_complete() && !address::stands_for_withheld(*n)) {
-            return party(plain, self.key.hash(text));
+            return RemoteParty {
+                carrier: self.carriers.and_then(|c| c.carrier(text)),
+                ..party(plain, self.key.hash(text))
+            };
         }
         let is_known = |number| self.roster.is_prober(number) || self.is_ours(number);
         let named = || address::party(text, self.roster.calling_codes(), is_known);
         match if address::is_withheld(text) { None } else { named() } {
-            Some(e164) => party(e164, self.key.hash(&e164.to_string())),
-            None => RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false },
+            Some(e164) => {
+                let text = e164.to_string();
+                RemoteParty {
+                    carrier: self.carriers.and_then(|c| c.carrier(&text)),
+                    ..party(e164, self.key.hash(&text))
+                }
+            }
+            None => RemoteParty { hash: self.key.hash(""), last_two: None, is_prober: false, carrier: None },
         }
     }
 

@@ -70,7 +70,7 @@ fn calls(since: Time) -> impl Iterator<Item = (Call, bool)> {
     };
     (0..CALLS).map(move |i| {
         let started_at = since + OUTAGE.mul_f64(f64::from(i) / f64::from(CALLS));
-        let caller = RemoteParty { hash: next(10_000_000), last_two: None, is_prober: false };
+        let caller = RemoteParty { hash: next(10_000_000), last_two: None, is_prober: false, carrier: None };
         let call = Call {
             sid: CallSid::from_u128(u128::from(i).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
             leg: Leg::Inbound { number: number(next(u64::from(NUMBERS)) as u32), caller },

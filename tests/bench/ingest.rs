@@ -249,7 +249,8 @@ impl Ours {
 fn run_from_body(pages: &Pages, roster: &Roster, rows: usize) {
     let now = Time::from_secs(1_795_100_000);
     let mut engine = Engine::new(roster.clone(), EngineSettings::default(), now);
-    let reader = Reader { roster, account: account(), key: &CallerKey::public(), sids: &NumberSids::default() };
+    let reader =
+        Reader { roster, account: account(), key: &CallerKey::public(), sids: &NumberSids::default(), carriers: None };
     let mut calls = Vec::new();
     for (_, body) in pages {
         calls.extend(wire::page::<wire::Calls>(body, reader).unwrap().rows.into_iter().map(Result::unwrap));

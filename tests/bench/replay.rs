@@ -107,7 +107,7 @@ pub fn measure(calls: usize) -> Replay {
     let key = CallerKey::public();
     let settings = EngineSettings::default();
     let sids = NumberSids::default();
-    let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key, sids: &sids };
+    let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key, sids: &sids, carriers: None };
     let text = log(calls);
     let parsing = shortest(|| {
         for line in text.lines() {

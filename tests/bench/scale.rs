@@ -60,7 +60,7 @@ pub fn memory() {
     let mut now = start;
     for i in 0..CALLS {
         now = start + step.mul_f64(i as f64);
-        let caller = RemoteParty { hash: (i % 700_000) as u64, last_two: Some(42), is_prober: false };
+        let caller = RemoteParty { hash: (i % 700_000) as u64, last_two: Some(42), is_prober: false, carrier: None };
         let call = Call {
             sid: CallSid::from_u128(i.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
             leg: Leg::Inbound { number: number((i % u128::from(NUMBERS)) as u32), caller },

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringback::caller::CallerKey;
 use ringback::clock::Clock;
-use ringback::config::{AlertRules, Config, provider_list};
+use ringback::config::{AlertRules, Config, HistoryColumns, provider_list};
 use ringback::core::detect::engine::Engine;
 use ringback::core::detect::observation::Observation;
 use ringback::core::model::foreign::LONGEST;
@@ -17,9 +17,11 @@ use ringback::core::model::value::whole_json;
 use ringback::core::notice::Notice;
 use ringback::core::notice::incidents::Incidents;
 use ringback::core::notice::make::NoticeBuilder;
+use ringback::core::profile::document;
 use ringback::core::rollback::entry::Entry;
 use ringback::core::rollback::orders::Orders;
 use ringback::core::routing::saved::SavedPlan;
+use ringback::learn::{self, Records};
 use ringback::record::part::{self, PartRow};
 use ringback::record::rows;
 use ringback::record::scrub::{CallerPrivacy, Scrubber};
@@ -108,6 +110,49 @@ pub fn number_lists(data: &[u8]) {
     assert!(list.numbers.iter().all(|n| n.label.chars().count() <= 201 && !n.label.chars().any(char::is_control)));
     for line in provider_list::told(&path, &list.unread).iter().chain(&list.notes) {
         assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+/// The old provider's call records, a profile of which is what it writes.
+pub fn call_records(data: &[u8]) {
+    let folder = Folder::with("calls.csv", data);
+    let files = [folder.0.join("calls.csv")];
+    let columns = HistoryColumns::default();
+    let (roster, made_at) = (&rules().roster, Time::EPOCH);
+    let made = learn::learn(Records { files: &files, carriers: None, columns: &columns, roster, made_at });
+    let Ok(learnt) = made.inspect_err(|e| assert!(!e.to_string().contains(|c: char| c.is_control() && c != '\n')))
+    else {
+        return;
+    };
+    let lines = data.split(|b| matches!(b, b'\n' | b'\r')).count();
+    let (rows, cleaned) = (learnt.files[0].tally, learnt.cleaned);
+    assert_eq!(rows.rows, rows.inbound + rows.outbound + rows.other_numbers + rows.probes + rows.bad);
+    assert_eq!(
+        rows.inbound,
+        cleaned.old + cleaned.duplicates + cleaned.tests + cleaned.redials + cleaned.used,
+        "every row is accounted for"
+    );
+    assert!(rows.rows <= lines as u64 && learnt.remarks.iter().all(|line| !line.contains(char::is_control)));
+    let text = document::write(&learnt.profile);
+    let read = document::read(&text).unwrap_or_else(|e| panic!("it was written: {e}"));
+    assert_eq!(document::write(&read), text);
+}
+
+/// A profile, or a fault with its cure.
+pub fn profiles(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match document::read(text) {
+        Ok(profile) => {
+            let written = document::write(&profile);
+            let again = document::read(&written).unwrap_or_else(|e| panic!("it was written: {e}"));
+            assert_eq!(document::write(&again), written);
+            for number in profile.numbers.values() {
+                assert!(number.week.rates().iter().all(|rate| rate.is_finite() && *rate >= 0.0));
+                assert_eq!(number.carriers.len(), profile.carriers.len());
+            }
+            assert!(profile.prefixes.iter().all(|(_, c)| usize::from(c.0) < profile.carriers.len()));
+        }
+        Err(bad) => assert!(bad.to_string().contains("ringback learn"), "{bad}"),
     }
 }
 

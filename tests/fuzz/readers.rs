@@ -40,15 +40,20 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use doors::{requests, simulator};
-pub use files::{configuration, exports, journal, number_lists, observations, replays, saved_files, scenarios};
+pub use files::{
+    call_records, configuration, exports, journal, number_lists, observations, profiles, replays, saved_files,
+    scenarios,
+};
 
 /// Every reader, by the name of its target and of its corpus.
 pub const READERS: &[(&str, fn(&[u8]))] = &[
+    ("call_records", call_records),
     ("configuration", configuration),
     ("exports", exports),
     ("journal", journal),
     ("number_lists", number_lists),
     ("observations", observations),
+    ("profiles", profiles),
     ("recordings", recordings),
     ("replays", replays),
     ("requests", requests),
@@ -92,7 +97,7 @@ fn ours() -> &'static Roster {
 /// Gives `with` what rows are read with.
 fn reading<T>(with: impl FnOnce(Reader<'_>) -> T) -> T {
     let (key, sids) = (CallerKey::public(), NumberSids::default());
-    with(Reader { roster: ours(), account: rules().account, key: &key, sids: &sids })
+    with(Reader { roster: ours(), account: rules().account, key: &key, sids: &sids, carriers: None })
 }
 
 /// What is told of others' texts: a bounded line that is an order to nobody and names no number that is not ours.

@@ -303,6 +303,8 @@ pub const WITHOUT: &[(FindingCode, &str)] = &[
     (FindingCode::RegionWithoutEdge, "the simulator is one address, which is configured instead of a region"),
     (FindingCode::StateOnNetwork, "this machine has no such file system"),
     (FindingCode::StateHasLittleRoom, "this machine's disks have room"),
+    (FindingCode::NoHistory, "the clean configuration has no profile"),
+    (FindingCode::HistoryStale, "the clean configuration has no profile"),
     (FindingCode::ListenTaken, "it is of a process at an address, which a test of the command line has"),
 ];
 

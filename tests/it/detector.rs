@@ -338,7 +338,7 @@ impl Run {
         let roster = roster(&PLAIN);
         let key = CallerKey::public();
         let sids = NumberSids::default();
-        let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key, sids: &sids };
+        let reader = Reader { roster: &roster, account: UNNAMED_ACCOUNT, key: &key, sids: &sids, carriers: None };
         for (seen, text) in lines {
             self.pass_until(*seen);
             let line = format!("{{\"seen_at\":\"{}\",{text}}}", Time::from_millis(*seen));

@@ -263,6 +263,8 @@ fn every_setting_has_a_row() {
         ("agent.reader", true, ""),
         ("metrics", false, ""),
         ("poll", false, ""),
+        ("history", false, ""),
+        ("history.columns", false, ""),
         ("ports", false, ""),
         ("group", true, ""),
         ("group.fallback", false, ""),

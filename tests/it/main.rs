@@ -45,6 +45,7 @@ mod kill_drill;
 mod kill_run;
 mod late;
 mod layers;
+mod learn;
 mod log;
 mod log_lines;
 mod memberships;

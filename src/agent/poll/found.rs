@@ -24,6 +24,8 @@ pub(super) struct FoundEntries<G: TwilioLog + ?Sized> {
     pub(super) known: HashMap<u128, Known>,
     /// When the newest entry happened.
     pub(super) newest: Option<Time>,
+    /// The same of entries that are none of ours.
+    pub(super) others: Option<Time>,
     pub(super) counts: [usize; RowResult::ALL.len()],
     /// The first of the rows that could not be understood.
     pub(super) bad: Vec<BadRow>,
@@ -53,6 +55,7 @@ impl<G: TwilioLog + ?Sized> FoundEntries<G> {
             fresh: Vec::new(),
             known: HashMap::new(),
             newest: None,
+            others: None,
             counts: [0; RowResult::ALL.len()],
             bad: Vec::new(),
             is_past_overlap: false,
@@ -104,7 +107,10 @@ impl<G: TwilioLog> Poller<G> {
             row => row,
         };
         let result = match row {
-            Ok(WireRow::NotOurs(_)) => RowResult::Foreign,
+            Ok(WireRow::NotOurs(at)) => {
+                found.others = found.others.max(at);
+                RowResult::Foreign
+            }
             Ok(WireRow::Ours(item))
                 if !found.is_walked && found.perhaps.len() < bounds::WALK_ANSWERS && self.is_foreign(&item) =>
             {

@@ -68,6 +68,9 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Twilio's clock and ours may differ by this much before nothing can be said of "now".
 pub const MOST_SKEW: Duration = Duration::from_secs(60);
 
+/// Between two times at which it is said that the call log goes on.
+const ALIVE_EVERY: Duration = Duration::from_secs(60);
+
 /// A row that cannot be understood is said once, and once more where it was out of sight for so long.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -160,6 +163,9 @@ pub struct Poller<G: TwilioLog> {
     said_bad: HashMap<u64, Time>,
     /// Who has written to us lately, and when: only to them may another number of a Messaging Service answer for ours.
     writers: HashMap<u64, Time>,
+    /// When the newest entry happened that is none of ours, and when its coming was last said.
+    others: Option<Time>,
+    said_alive: Time,
     kind: std::marker::PhantomData<fn() -> G>,
 }
 
@@ -189,6 +195,8 @@ impl<G: TwilioLog> Poller<G> {
             taken: VecDeque::new(),
             said_bad: HashMap::new(),
             writers: HashMap::new(),
+            others: None,
+            said_alive: Time::EPOCH,
             kind: std::marker::PhantomData,
         }
     }
@@ -296,11 +304,15 @@ impl<G: TwilioLog> Poller<G> {
             self.sort(Ok(WireRow::Ours(item)), clock.now(), reach, &mut found);
         }
         let read = walked.and_then(|()| found.check()).and(shown);
+        let is_alive = self.others_moved(&found, started);
 
         // Oldest first, as they happened.
         found.fresh.sort_by_key(|(_, item)| <G::Listed as Listed>::time(item));
-        let items: Vec<(Time, Observation)> =
+        let mut items: Vec<(Time, Observation)> =
             found.fresh.iter().map(|(at, item)| (*at, G::observation(item.clone()))).collect();
+        if is_alive {
+            items.push((clock.now(), Observation::OthersCall));
+        }
         let _turn = self.shared.turn().await;
         let mut place = None;
         // Without new entries only the cursor would be written: reading a little more after a restart is cheaper.
@@ -357,6 +369,24 @@ impl<G: TwilioLog> Poller<G> {
             tracing::warn!(%error, cure = error.cure, "old observations stay on the disk for now");
         }
         read
+    }
+
+    /// True if a row of the call log that is none of ours has become visible, and a profile makes that worth knowing:
+    /// once in a while, for each time is written down.
+    fn others_moved(&mut self, found: &FoundEntries<G>, started: Time) -> bool {
+        if G::SOURCE != Source::Calls || !self.shared.client.has_history() {
+            return false;
+        }
+        // What was there when we first looked may be old.
+        let is_new = self.others.is_some_and(|newest| found.others > Some(newest));
+        if is_new && self.said_alive + ALIVE_EVERY > started {
+            return false;
+        }
+        self.others = self.others.max(found.others).or(Some(Time::EPOCH));
+        if is_new {
+            self.said_alive = started;
+        }
+        is_new
     }
 
     /// Goes through the lists that make up the log, each as far as it can be read: none is another's trouble. Fails if

@@ -243,8 +243,11 @@ impl DecisionHistory {
                 // What contradicts itself has stopped the agent then.
                 recovering.iter_mut().for_each(|c| drop(c.journaled(r.seq, r.at, &r.entry)));
             }
-            if let Input::Seen(account, observation) = &input {
-                recovering.iter_mut().for_each(|c| c.observe(at, *account, observation));
+            match &input {
+                Input::Seen(account, observation) => {
+                    recovering.iter_mut().for_each(|c| c.observe(at, *account, observation));
+                }
+                Input::AlertsRead => recovering.iter_mut().for_each(|c| c.polled(at)),
             }
             next = inputs.next().await?;
         }
@@ -282,8 +285,10 @@ impl DecisionHistory {
     /// What an agent that begins at `start` under these rules begins with.
     fn control(&self, rules: &Rules, start: Time) -> Control {
         let builder = NoticeBuilder { roster: self.roster.clone(), addresses: Addresses::default() };
+        // It is in a file of its own: the journal does not have what it said then.
+        let settings = EngineSettings { history: self.settings.history.clone(), ..rules.settings(&self.roster) };
         Control::new(
-            Engine::new((*self.roster).clone(), rules.settings(&self.roster), start),
+            Engine::new((*self.roster).clone(), settings, start),
             Orders::new(self.rollback.clone()),
             Incidents::new(builder, self.rollback.mode),
         )

@@ -241,6 +241,12 @@ codes! {
     NotifierFails "RB623" Error: "a notifier did not take the test notice",
         why "What it should bring on the day does not arrive.",
         cure "Look at its answer, its address and its key; `ringback notify --test` tries again.";
+    NoHistory "RB631" Warning: "a number has no history",
+        why "Its silence is judged by the day alone: if it never rings after its port, nobody is told.",
+        cure "Give `ringback learn` call records that have it; a new number has none, so call it yourself after its port.";
+    HistoryStale "RB632" Warning: "the history is long ago",
+        why "Numbers come and go, and campaigns end: calls may be expected that come no more, and people woken for them.",
+        cure "Export the latest call records from the losing provider, and make the profile again with `ringback learn`.";
     SlowSwap "RB701" Warning: "swapping a group takes long",
         why "Callers of the last numbers wait so long for their fallback after the decision.",
         cure "Split the group, or raise twilio.max_in_flight; a shared TwiML application would be one write.";

@@ -1,6 +1,7 @@
 //! What was looked at, and what could not be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::code::FindingCode;
@@ -8,6 +9,7 @@ use crate::model::foreign::Line;
 use crate::model::id::{AccountSid, Channel, E164, NumberSid, ServiceSid, TrunkSid};
 use crate::model::roster::{GroupIx, NumberIx};
 use crate::model::time::Time;
+use crate::profile::Profile;
 use crate::rollback::fallbacks::FallbackLook;
 use crate::routing::record::NumberRecord;
 use crate::routing::twiml::BadTwiml;
@@ -79,6 +81,8 @@ pub struct Facts {
     pub unprobed: Vec<GroupIx>,
     pub state: StateFound,
     pub configuration_warnings: Vec<String>,
+    /// What should ring, if a profile is configured.
+    pub history: Option<Arc<Profile>>,
     pub listen: Looked<ListenFound>,
     pub has_token: bool,
     pub notifiers: Vec<NotifierFound>,

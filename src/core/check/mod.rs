@@ -8,7 +8,7 @@
 //! * [`dials`]: whom a document dials;
 //! * [`facts`]: what the shell (`check` there) has looked at;
 //! * [`report`]: what was made of it, the same finding of a thousand numbers being one, and the verdict;
-//! * `account`, `numbers`, `webhooks`, `host`, `registration`: the rules, by what they are about;
+//! * `account`, `numbers`, `webhooks`, `host`, `history`, `registration`: the rules, by what they are about;
 //! * [`text`]: the report for people.
 //!
 //! Promises: no rule asks anything or knows the time; the same facts give the same report, byte for byte. Nothing of a
@@ -18,6 +18,7 @@ mod account;
 pub mod code;
 pub mod dials;
 pub mod facts;
+mod history;
 mod host;
 mod numbers;
 mod registration;
@@ -39,6 +40,7 @@ pub fn check(facts: &Facts, roster: &Roster) -> Report {
     numbers::check(facts, &mut finder);
     webhooks::check(facts, &mut finder);
     host::check(facts, &mut finder);
+    history::check(facts, &mut finder);
     registration::check(facts, &mut finder);
     finder.end(facts)
 }

@@ -1,6 +1,7 @@
 //! What no simulated account can have, and what a report makes of what it is given.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -16,6 +17,7 @@ use super::text;
 use crate::model::id::testing::{ACCOUNT, ours};
 use crate::model::roster::{Number, NumberIx, PortAt, Roster};
 use crate::model::time::Time;
+use crate::profile::{DaySpread, NumberProfile, NumberStanding, Prefixes, Profile, Week};
 use crate::routing::record::{self, NumberRecord};
 
 /// `count` numbers in one group, whose calls alone are watched.
@@ -81,6 +83,7 @@ fn facts(roster: &Roster) -> Facts {
             free: Ok(50_000_000_000),
         },
         configuration_warnings: Vec::new(),
+        history: None,
         listen: Ok(ListenFound::Free),
         has_token: true,
         notifiers: vec![NotifierFound { name: "ops".to_owned(), through_twilio: Some(false), test: Ok(Ok(())) }],
@@ -99,6 +102,38 @@ fn facts(roster: &Roster) -> Facts {
 
 fn codes(report: &Report) -> Vec<FindingCode> {
     report.findings.iter().map(|f| f.code).collect()
+}
+
+/// A profile that ends so many days before `at`, with a history of the first numbers.
+fn history(at: Time, days: u64, numbers: u32) -> Profile {
+    let number = |ix: u32| {
+        let number = NumberProfile {
+            timezone: TimeZone::UTC,
+            calls: 100,
+            span: None,
+            level: 1.0,
+            rests_on: 50.0,
+            newness: 0.0,
+            spread: DaySpread(0.02),
+            week: Week::from_fn(|_| 0.5),
+            carriers: Vec::new(),
+            standing: NumberStanding::Usual,
+        };
+        (format!("+1500555{ix:04}").parse().unwrap(), number)
+    };
+    let to = at - Duration::from_secs(days * 86_400);
+    Profile {
+        made_at: to,
+        from: to - Duration::from_secs(30 * 86_400),
+        to,
+        sources: Vec::new(),
+        mean_call: Duration::from_secs(60),
+        carriers: Vec::new(),
+        prefixes: Prefixes::default(),
+        account: DaySpread(0.01),
+        groups: BTreeMap::new(),
+        numbers: (0..numbers).map(number).collect(),
+    }
 }
 
 /// What comes of facts that were made wrong.
@@ -125,6 +160,13 @@ fn codes_without_a_simulated_account_are_found() {
     let full = after(|f| f.state.free = Ok(999_999_999));
     assert_eq!(codes(&full), [FindingCode::StateHasLittleRoom]);
     assert_eq!(full.findings[0].seen, "999 MB are free where ringback.db lies");
+    let none = after(|f| f.history = Some(Arc::new(history(f.at, 10, 0))));
+    assert_eq!(codes(&none), [FindingCode::NoHistory]);
+    assert_eq!(none.findings[0].numbers.len(), 3);
+    let stale = after(|f| f.history = Some(Arc::new(history(f.at, 15, 3))));
+    assert_eq!(codes(&stale), [FindingCode::HistoryStale]);
+    assert!(stale.findings[0].seen.ends_with("15 days before the port"), "{}", stale.findings[0].seen);
+    assert_eq!(codes(&after(|f| f.history = Some(Arc::new(history(f.at, 13, 3))))), []);
     let taken = after(|f| f.listen = Ok(ListenFound::Other("another program".to_owned())));
     assert_eq!(codes(&taken), [FindingCode::ListenTaken]);
     assert_eq!(taken.verdict, CheckVerdict::ReadyWithWarnings);
@@ -188,7 +230,7 @@ fn an_error_counts_more_than_what_is_not_known() {
     });
     assert_eq!(report.verdict, CheckVerdict::NotReady);
     let verdict = text::verdict(&report, false);
-    assert_eq!(verdict, "NOT READY: 3 numbers: 1 error, 1 not looked at (1 needed), 55 checks passed");
+    assert_eq!(verdict, "NOT READY: 3 numbers: 1 error, 1 not looked at (1 needed), 57 checks passed");
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl Recovery {
         self.control.engine_mut().observe(at, account, observation);
     }
 
+    /// The agent before had read the logs at `at`.
+    pub fn polled(&mut self, at: Time) {
+        self.control.engine_mut().was_seen(at);
+    }
+
     /// All that the agent before saw and wrote has been taken in. Gives the notices of the whole journal too, oldest
     /// first: which of them were delivered, the outbox knows.
     pub fn finish(mut self) -> (Control, Vec<Notice>) {

@@ -28,12 +28,14 @@ mod tick;
 mod unclaimed;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{AttachedAlert, FailedRequest, Ledger, LedgerContext, OutcomeChange, ReadUntil};
-use super::observation::{Observation, Probe};
+use super::observation::{Leg, Observation, Probe, RemoteParty};
+use super::statistic::expected::ExpectedTraffic;
 use super::statistic::params::SilenceParams;
 use super::statistic::standstill::Standstill;
 use super::statistic::threshold::{Horizon, Window};
@@ -45,6 +47,7 @@ use crate::model::roster::{GroupIx, NumberIx, PortAt, Roster};
 use crate::model::source::{Source, needed, routing};
 use crate::model::time::Time;
 use crate::model::verdict::{Evidence, Verdict};
+use crate::profile::Profile;
 use crate::routing::history::{RoutingHistory, RoutingState};
 use crate::routing::record::{Handler, NumberRecord};
 use arrivals::Arrivals;
@@ -53,6 +56,9 @@ pub use event::{EngineEvent, PhaseChange};
 use latest::LatestCallers;
 use phase::WatchCounts;
 use unclaimed::UnclaimedErrors;
+
+/// Between two looks that both show what there is; what lies between longer ones was not seen.
+const NOT_SEEN_FOR: Duration = Duration::from_secs(60);
 
 /// What the engine is told once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +75,9 @@ pub struct EngineSettings {
     /// Entries older than this are forgotten. Must exceed what pollers read again.
     pub remember: Duration,
     pub silence: SilenceParams,
+    /// What should ring; by it the numbers are judged that have a history in it. It is read from a file of its own.
+    #[serde(skip)]
+    pub history: Option<Arc<Profile>>,
     /// How each group's trouble is found, by group; groups beyond the list have the default.
     #[serde(skip)]
     pub detection: Vec<Detection>,
@@ -83,6 +92,7 @@ impl Default for EngineSettings {
             settle_grace: Duration::from_secs(45),
             remember: Duration::from_secs(6 * 3600),
             silence: SilenceParams::default(),
+            history: None,
             detection: Vec::new(),
         }
     }
@@ -288,10 +298,13 @@ impl Engine {
         let groups = roster.groups().map(|_| Default::default()).collect();
         let params = detection.iter().map(|d| d.params.clone()).collect();
         let renew_groups = Due::new(detection.len());
+        let (silence, blind_after) = (settings.silence.clone(), settings.blind_after);
+        let history = settings.history.clone();
+        let expected = history.map(|h| ExpectedTraffic::new(&roster, h, silence.unseen, blind_after + NOT_SEEN_FOR));
         Engine {
             routes: RoutingHistory::new(&roster),
             ledger: Ledger::new(&roster, settings.settle_grace),
-            detector: Detector::new(&roster, params, settings.silence.clone(), now),
+            detector: Detector::new(&roster, params, silence, expected, now),
             horizons: detection.iter().map(|d| Channel::ALL.map(|c| d.horizon(c))).collect(),
             detection,
             groups,
@@ -458,11 +471,17 @@ impl Engine {
     /// must know. What has added up meanwhile beside what people were told is none either: the agent before knew, and
     /// this one does not, which of it the rules that were met had said already.
     pub fn forget_news(&mut self) {
+        self.detector.forget_news();
         for state in self.channels.iter_mut().flatten().filter(|s| s.was_told) {
             state.window.excess_is_told();
             state.sent.excess_is_told();
         }
         self.events.retain(|e| matches!(e, EngineEvent::Verdict { .. } | EngineEvent::GroupVerdict { .. }));
+    }
+
+    /// The agent before had read the logs at `at`: what it had not seen by then was not there.
+    pub fn was_seen(&mut self, at: Time) {
+        self.detector.seen(at);
     }
 
     /// Takes in an entry of this account's logs, as seen at `at`.
@@ -472,6 +491,13 @@ impl Engine {
             Observation::Call(call) => {
                 let effect = self.ledger.call(at, account, call, cx);
                 self.sighted(effect.sighting);
+                // Of its own leg, and of ours, nobody is missed; but the log shows it.
+                if matches!(
+                    call.leg,
+                    Leg::Child { .. } | Leg::Inbound { caller: RemoteParty { is_prober: true, .. }, .. }
+                ) {
+                    self.detector.log_is_alive(at);
+                }
                 self.forwarded(account, call);
                 effect.change
             }
@@ -500,6 +526,10 @@ impl Engine {
                 probe.entry.and_then(|entry| {
                     self.ledger.is_ours(at, entry, LedgerContext { roster: &self.roster, routes: &self.routes })
                 })
+            }
+            Observation::OthersCall => {
+                self.detector.log_is_alive(at);
+                None
             }
             Observation::Number(record) => {
                 if let Some(ix) = self.roster.find(NumberId::new(account, record.number)) {

@@ -91,6 +91,7 @@ pub struct Warning {
 pub struct FirstSeen {
     pub number: NumberIx,
     pub channel: Channel,
+    pub party: RemoteParty,
     pub started_at: Time,
     pub at: Time,
 }
@@ -337,8 +338,13 @@ impl Ledger {
         // Our own test call is no caller: it can reach a number whose port has not happened.
         let is_live = is_new && !self.adopt(at, Resource::Call(call.sid), key, cx) && !caller.is_prober;
         self.watch_state(Resource::Call(call.sid), held_until);
-        let sighting =
-            is_live.then_some(FirstSeen { number, channel: Channel::Voice, started_at: call.started_at, at });
+        let sighting = is_live.then_some(FirstSeen {
+            number,
+            channel: Channel::Voice,
+            party: caller,
+            started_at: call.started_at,
+            at,
+        });
         LedgerEffect { sighting, change: self.judge(at, Resource::Call(call.sid), cx) }
     }
 

@@ -17,6 +17,7 @@ use crate::model::id::{AlertSid, CallSid, Channel, E164, MessageSid, NumberSid, 
 use crate::model::reason::Reason;
 use crate::model::time::Time;
 use crate::model::value::FieldValue;
+use crate::profile::CarrierIx;
 use crate::routing::record::NumberRecord;
 
 /// One entry of one of Twilio's logs, as it stood when we saw it.
@@ -32,6 +33,8 @@ pub enum Observation {
     Absent {
         number: E164,
     },
+    /// A row of the call log that is of none of our numbers has become visible: the log goes on.
+    OthersCall,
 }
 
 /// The other party of a call or message: enough to tell callers apart, too little to call them.
@@ -48,6 +51,9 @@ pub struct RemoteParty {
     /// It is the number that our own test calls and messages come from.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub is_prober: bool,
+    /// Whose customer it is, by the profile of the weeks before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carrier: Option<CarrierIx>,
 }
 
 /// One leg of a call.

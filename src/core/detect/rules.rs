@@ -28,7 +28,7 @@ impl Rules {
         let detection = |i: usize| settings.detection.get(i).cloned().unwrap_or_default();
         let groups = roster.groups().enumerate();
         Rules {
-            settings: EngineSettings { mode: Mode::Auto, detection: Vec::new(), ..settings.clone() },
+            settings: EngineSettings { mode: Mode::Auto, detection: Vec::new(), history: None, ..settings.clone() },
             groups: groups.map(|(i, (_, g))| GroupRules { group: g.name.clone(), detection: detection(i) }).collect(),
         }
     }

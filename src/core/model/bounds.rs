@@ -202,6 +202,9 @@ pub const NUMBERS: usize = 100_000;
 /// A list of numbers: more of them than are read, with group and time zone.
 pub const NUMBERS_BYTES: u64 = 64 << 20;
 
+/// The profile of what should ring: of 10,000 numbers it has some 30 MB.
+pub const PROFILE_BYTES: u64 = 256 << 20;
+
 /// A certificate with its chain, or its key.
 pub const CERTIFICATE_BYTES: u64 = 1 << 20;
 

@@ -9,6 +9,7 @@ pub mod counted;
 pub mod decision;
 pub mod dialled;
 pub mod digits;
+pub mod expected;
 pub mod facts;
 pub mod foreign;
 pub mod guard;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::Code;
 use super::counted::Counted;
+use super::expected::ExpectedCalls;
 use super::id::{Channel, Resource};
 use super::reason::Reason;
 use super::time::Time;
@@ -95,6 +96,9 @@ pub struct Evidence {
     /// Seconds since the stalest log that counts was read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stale_for: Option<f64>,
+    /// Calls that did not come, where the weeks before say how many should have.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected: Option<ExpectedCalls>,
 }
 
 impl Score {

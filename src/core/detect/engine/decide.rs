@@ -73,7 +73,11 @@ impl Engine {
             FindingKind::Outage => PageReason::Outage,
         };
         for (group, numbers) in self.by_group(&numbers) {
-            let rule = format!("detector: {}", reason.text());
+            let zone = numbers.first().map(|n| &self.roster.number(*n).timezone);
+            let rule = match finding.evidence.expected.as_ref().zip(zone) {
+                Some((expected, zone)) => format!("history: {}", expected.text(zone)),
+                None => format!("detector: {}", reason.text()),
+            };
             let case = Case { group, channel, numbers: &numbers, evidence: &finding.evidence, rule };
             self.decided(now, Action::Page { reason }, &numbers, &case);
         }

@@ -179,7 +179,7 @@ mod tests {
 
     fn call(minute: i64, hash: u64, was: Option<Outcome>, is: Outcome) -> OutcomeChange {
         let at = Time::from_secs(100_000 + minute * 60);
-        let party = RemoteParty { hash, last_two: (hash != 0).then_some(7), is_prober: false };
+        let party = RemoteParty { hash, last_two: (hash != 0).then_some(7), is_prober: false, carrier: None };
         let entry = Resource::Call(CallSid::from_u128(minute as u128));
         let (number, channel) = (NumberIx(0), Channel::Voice);
         OutcomeChange { entry, number, channel, party, is_inbound: true, started_at: at, at, was, is, code: None }

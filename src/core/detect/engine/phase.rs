@@ -190,6 +190,10 @@ impl Engine {
         let state = &mut self.channels[number.0 as usize][channel.index()];
         let from = std::mem::replace(&mut state.phase, to);
         state.phase_ends = ends;
+        if channel == Channel::Voice && (from == Phase::Waiting) != (to == Phase::Waiting) {
+            self.detector.set_begin(number, (to != Phase::Waiting).then_some(since));
+        }
+        let state = &mut self.channels[number.0 as usize][channel.index()];
         if to == Phase::Settling || to == Phase::Active && from != Phase::Settling {
             state.watched_since = since;
             state.counts = WatchCounts::default();

@@ -84,7 +84,7 @@ impl Port {
     fn ended(&mut self, i: u32, caller: u64, status: CallStatus) -> CallSid {
         self.calls += 1;
         let sid = CallSid::from_u128(self.calls);
-        let party = RemoteParty { hash: caller, last_two: None, is_prober: false };
+        let party = RemoteParty { hash: caller, last_two: None, is_prober: false, carrier: None };
         let call = Call {
             sid,
             leg: Leg::Inbound { number: number(i), caller: party },
@@ -130,7 +130,7 @@ impl Port {
         let message = Message {
             sid,
             number: number(i),
-            party: RemoteParty { hash: sender, last_two: None, is_prober: false },
+            party: RemoteParty { hash: sender, last_two: None, is_prober: false, carrier: None },
             direction: Direction::Inbound,
             status: MessageStatus::Received,
             sent_at: self.now,

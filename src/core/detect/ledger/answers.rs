@@ -313,7 +313,7 @@ mod tests {
     }
 
     fn message(sid: u128, number: E164, direction: Direction, status: MessageStatus, sent_at: Time) -> Message {
-        let party = RemoteParty { hash: 7, last_two: Some(1), is_prober: false };
+        let party = RemoteParty { hash: 7, last_two: Some(1), is_prober: false, carrier: None };
         let sid = MessageSid::from_u128(sid);
         Message { sid, number, party, direction, status, sent_at, error: None, service: None, is_keyword: false }
     }

@@ -67,6 +67,7 @@ impl Ledger {
         let sighting = (is_a_callers && message.direction == Direction::Inbound).then_some(FirstSeen {
             number,
             channel: Channel::Messaging,
+            party: message.party,
             started_at: message.sent_at,
             at,
         });

@@ -25,7 +25,7 @@ fn roster() -> Roster {
 }
 
 fn call(status: CallStatus, is_prober: bool) -> Call {
-    let caller = RemoteParty { hash: 1, last_two: None, is_prober };
+    let caller = RemoteParty { hash: 1, last_two: None, is_prober, carrier: None };
     Call {
         sid: CallSid::from_u128(1),
         leg: Leg::Inbound { number: "+15005550100".parse().unwrap(), caller },

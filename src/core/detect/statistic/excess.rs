@@ -228,7 +228,7 @@ mod tests {
             entry: Resource::Call(CallSid::from_u128(u128::from(n))),
             number: NumberIx(0),
             channel: Channel::Voice,
-            party: RemoteParty { hash: caller, last_two: None, is_prober: false },
+            party: RemoteParty { hash: caller, last_two: None, is_prober: false, carrier: None },
             is_inbound: true,
             started_at: at,
             at,

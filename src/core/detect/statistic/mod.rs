@@ -1,12 +1,12 @@
 //! The detector: from outcomes to findings.
 //!
-//! A port day's traffic is sparse, noisy and late: a rule of the kind "more than 10 % failed" either
-//! fires on honest days or waits for ever. Here each number and each group has a statistic that says
-//! how much its calls speak for a fault, with a threshold that bounds how often a healthy one reaches
-//! it; a handful of distinct failing callers is enough for a total failure, which is what theory
-//! allows ([`stream`]). Beside it stand the user's own thresholds ([`threshold`]), silence on the clock
-//! of the other numbers' traffic ([`silence`]), no calls at all ([`standstill`]), lines on which nobody is reached any
-//! more ([`unreached`]), and Twilio's own outages ([`platform`]).
+//! A port day's traffic is sparse, noisy and late: a rule of the kind "more than 10 % failed" either fires on honest
+//! days or waits for ever. Here each number and each group has a statistic that says how much its calls speak for a
+//! fault, with a threshold that bounds how often a healthy one reaches it; a handful of distinct failing callers is
+//! enough for a total failure, which is what theory allows ([`stream`]). Beside it stand the user's own thresholds
+//! ([`threshold`]), silence on the clock of the other numbers' traffic ([`silence`]) or by the weeks before
+//! ([`expected`]), no calls at all ([`standstill`]), lines on which nobody is reached any more ([`unreached`]), and
+//! Twilio's own outages ([`platform`]).
 //!
 //! Promises: what is not curable never enters a rollback's statistic. One caller is one witness. The
 //! cost of an outcome does not depend on how long the log is. Order and repetition of entries do not
@@ -15,6 +15,7 @@
 mod decide;
 pub mod evidence;
 pub mod excess;
+pub mod expected;
 pub mod params;
 pub mod platform;
 pub mod rate;
@@ -35,6 +36,7 @@ use crate::model::reason::{IgnoreReason, Outcome, Reason};
 use crate::model::roster::{GroupIx, Number, NumberIx, Roster};
 use crate::model::time::Time;
 use crate::model::verdict::Evidence;
+use expected::{ExpectedTraffic, MissingCalls};
 use params::{Params, SilenceParams};
 use platform::Platform;
 use rate::ArrivalRate;
@@ -116,6 +118,8 @@ pub struct Detector {
     /// Channels whose calls say nothing of the handler: on the fallback, or about to be.
     is_muted: Vec<[bool; 2]>,
     silence: Silence,
+    /// Of numbers that have a history.
+    expected: Option<ExpectedTraffic>,
     /// Of each number: busy and unanswered calls, and those whose callers hung up or were gone at once.
     soft: Vec<[Unreached; 2]>,
     platform: Platform,
@@ -123,7 +127,13 @@ pub struct Detector {
 
 impl Detector {
     /// `params`: by group.
-    pub fn new(roster: &Roster, params: Vec<Params>, silence: SilenceParams, start: Time) -> Detector {
+    pub fn new(
+        roster: &Roster,
+        params: Vec<Params>,
+        silence: SilenceParams,
+        expected: Option<ExpectedTraffic>,
+        start: Time,
+    ) -> Detector {
         let numbers = roster.len();
         let groups = roster.groups().len();
         let keep = |number: &Number| params[number.group.0 as usize].keep;
@@ -138,7 +148,8 @@ impl Detector {
             rates: vec![Default::default(); numbers],
             group_rates: vec![Default::default(); groups],
             is_muted: vec![[false; 2]; numbers],
-            silence: Silence::new(roster, silence, start),
+            silence: Silence::new(roster, silence, start, |n| expected.as_ref().is_some_and(|e| e.has(n))),
+            expected,
             soft: vec![Default::default(); numbers],
             platform: Platform::default(),
         }
@@ -154,6 +165,9 @@ impl Detector {
         self.group_rates[group.0 as usize][s.channel.index()].add(s.at, half_life);
         if s.channel == Channel::Voice {
             self.silence.heard(s.at, s.number, group);
+            if let Some(expected) = &mut self.expected {
+                expected.heard(s.at, s.number, s.party);
+            }
             self.platform.heard(s.at);
         }
     }
@@ -336,10 +350,13 @@ impl Detector {
     /// A call may have been made and not be seen for so long.
     pub fn set_unseen(&mut self, unseen: Duration) {
         self.silence.set_unseen(unseen);
+        if let Some(expected) = &mut self.expected {
+            expected.set_unseen(unseen);
+        }
     }
 
     pub fn is_silent(&self, number: NumberIx) -> bool {
-        self.silence.is_silent(number)
+        self.silence.is_silent(number) || self.expected.as_ref().is_some_and(|e| e.is_silent(number))
     }
 
     /// No number has calls any more, and that is no chance.
@@ -358,14 +375,14 @@ impl Detector {
     }
 
     pub fn is_group_silent(&self, group: GroupIx) -> bool {
-        self.silence.is_group_silent(group)
+        self.silence.is_group_silent(group) || self.expected.as_ref().is_some_and(|e| e.is_group_silent(group))
     }
 
     /// From now on the channel's calls say nothing of the handler that it had.
     pub fn mute(&mut self, number: NumberIx, channel: Channel) {
         self.is_muted[number.0 as usize][channel.index()] = true;
         if channel == Channel::Voice {
-            self.silence.ignore(number, true);
+            self.ignore(number, true);
         }
     }
 
@@ -383,13 +400,49 @@ impl Detector {
     pub fn unmute(&mut self, number: NumberIx, channel: Channel) {
         self.is_muted[number.0 as usize][channel.index()] = false;
         if channel == Channel::Voice {
-            self.silence.ignore(number, false);
+            self.ignore(number, false);
+        }
+    }
+
+    fn ignore(&mut self, number: NumberIx, is_ignored: bool) {
+        self.silence.ignore(number, is_ignored);
+        if let Some(expected) = &mut self.expected {
+            expected.ignore(number, is_ignored);
+        }
+    }
+
+    /// Calls of a number come to Twilio from `at` on; `None`: not yet.
+    pub fn set_begin(&mut self, number: NumberIx, at: Option<Time>) {
+        if let Some(expected) = &mut self.expected {
+            expected.set_begin(number, at);
+        }
+    }
+
+    /// The call log shows something that is no call to a number of ours.
+    pub fn log_is_alive(&mut self, now: Time) {
+        if let Some(expected) = &mut self.expected {
+            expected.alive(now);
+        }
+    }
+
+    /// The logs had been read at `now`.
+    pub fn seen(&mut self, now: Time) {
+        if let Some(expected) = &mut self.expected {
+            expected.seen(now);
+        }
+    }
+
+    /// What was found so far an agent before has told.
+    pub fn forget_news(&mut self) {
+        if let Some(expected) = &mut self.expected {
+            expected.forget_news();
         }
     }
 
     /// What only the time brings.
     pub fn tick(&mut self, roster: &Roster, now: Time) -> Vec<Finding> {
         let silent = self.silence.look(now, roster);
+        let missing = self.expected.as_mut().map(|e| e.look(now)).unwrap_or_default();
         let finding = |silent| {
             let (group, numbers) = match silent {
                 Silent::Number(n) => (roster.number(n).group, vec![n]),
@@ -403,6 +456,13 @@ impl Detector {
                 evidence: Evidence::default(),
             }
         };
-        silent.into_iter().map(finding).collect()
+        let missed = |m: MissingCalls| Finding {
+            what: FindingKind::Silence,
+            channel: Channel::Voice,
+            group: None,
+            numbers: m.numbers,
+            evidence: Evidence { expected: Some(m.expected), ..Evidence::default() },
+        };
+        silent.into_iter().map(finding).chain(missing.into_iter().map(missed)).collect()
     }
 }

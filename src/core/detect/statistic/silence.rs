@@ -48,6 +48,8 @@ struct Line {
     since: Option<Time>,
     /// Nobody asks.
     is_ignored: bool,
+    /// It has a history, which says more ([`super::expected`]).
+    has_history: bool,
 }
 
 /// Who is silent.
@@ -77,7 +79,7 @@ pub struct Silence {
 }
 
 impl Silence {
-    pub fn new(roster: &Roster, params: SilenceParams, start: Time) -> Silence {
+    pub fn new(roster: &Roster, params: SilenceParams, start: Time, has_history: impl Fn(NumberIx) -> bool) -> Silence {
         let mut zones: Vec<TimeZone> = Vec::new();
         let mut zone_of = Vec::new();
         for (_, n) in roster.numbers() {
@@ -97,9 +99,12 @@ impl Silence {
             left_at: None,
             left: vec![0.0; zones.len()],
             zones,
-            numbers: vec![Line::default(); roster.len()],
+            numbers: roster.numbers().map(|(ix, _)| Line { has_history: has_history(ix), ..Line::default() }).collect(),
             zone_of,
-            groups: roster.groups().map(|_| Line::default()).collect(),
+            groups: roster
+                .groups()
+                .map(|(_, g)| Line { has_history: g.numbers.iter().any(|n| has_history(*n)), ..Line::default() })
+                .collect(),
             everybody: Everybody::default(),
         }
     }
@@ -208,7 +213,7 @@ impl Silence {
     }
 
     fn is_too_long(&self, now: Time, line: &Line, zone: usize, least_a_day: f64) -> bool {
-        if line.is_silent || line.is_ignored || line.calls < u64::from(self.params.least_calls) {
+        if line.is_silent || line.is_ignored || line.has_history || line.calls < u64::from(self.params.least_calls) {
             return false;
         }
         let missed = (self.calls - line.calls - line.others_total) as f64;
@@ -279,7 +284,7 @@ mod tests {
                 port: PortAt::Done,
             });
         }
-        let silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(AFTERNOON));
+        let silence = Silence::new(&roster, SilenceParams::default(), Time::from_secs(AFTERNOON), |_| false);
         (roster, groups, silence)
     }
 

@@ -47,6 +47,11 @@ impl Incidents {
         notice.since = [notice.since, began].into_iter().flatten().min_by_key(|m| m.at);
         if let Some(reason) = reason_of(incident, &first).filter(|_| headline == Headline::Reported) {
             self.describe_page(&mut notice, reason);
+            // How many calls should have come says more than that some did not.
+            let is_counted = |d: &&&Decision| Some(d.id) == latest && d.evidence.expected.is_some();
+            if let Some(decision) = decisions.iter().find(is_counted) {
+                notice.cause = Some(decision.rule.clone());
+            }
         }
         if let Some(author) = self.author(incident, &first) {
             notice.cause = Some(author);

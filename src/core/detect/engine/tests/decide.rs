@@ -394,7 +394,7 @@ fn messages_of_ours_that_never_arrive_page_however_few_they_are() {
         let message = Message {
             sid: MessageSid::from_u128(1000 + i),
             number: number(0),
-            party: RemoteParty { hash: 1, last_two: None, is_prober: false },
+            party: RemoteParty { hash: 1, last_two: None, is_prober: false, carrier: None },
             direction: Direction::Outbound,
             status,
             sent_at: p.now,

@@ -10,7 +10,7 @@ impl Port {
             is_keyword: false,
             sid: MessageSid::from_u128(self.calls),
             number: number(0),
-            party: RemoteParty { hash: recipient, last_two: None, is_prober: false },
+            party: RemoteParty { hash: recipient, last_two: None, is_prober: false, carrier: None },
             direction: Direction::Outbound,
             status,
             sent_at: self.now,

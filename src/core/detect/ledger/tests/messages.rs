@@ -28,7 +28,7 @@ impl Desk {
             is_keyword: false,
             sid: MessageSid::from_u128(sid),
             number: "+15005550100".parse().unwrap(),
-            party: RemoteParty { hash: 7, last_two: None, is_prober: false },
+            party: RemoteParty { hash: 7, last_two: None, is_prober: false, carrier: None },
             direction,
             status,
             sent_at: self.now,

@@ -11,7 +11,7 @@ fn change(call: u128, caller: u64, at: i64, was: Option<Outcome>, is: Outcome) -
         entry: Resource::Call(CallSid::from_u128(call)),
         number: NumberIx(0),
         channel: Channel::Voice,
-        party: RemoteParty { hash: caller, last_two: None, is_prober: false },
+        party: RemoteParty { hash: caller, last_two: None, is_prober: false, carrier: None },
         is_inbound: true,
         started_at: Time::from_secs(at),
         at: Time::from_secs(at + 30),
