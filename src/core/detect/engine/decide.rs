@@ -272,8 +272,8 @@ impl Engine {
         }
     }
 
-    /// Only test calls fail, and whoever calls this number is served, lately and since the first of them: what is broken
-    /// is the test, or what only it meets.
+    /// Only test calls fail, and whoever calls this number is served, lately and since the first of them: what is
+    /// broken is the test, or what only it meets.
     fn is_beside_service(&self, now: Time, case: &Case<'_>, number: NumberIx) -> bool {
         let state = self.channel(number, case.channel);
         let since = case.evidence.since;
