@@ -206,7 +206,7 @@ fn zone_of(text: &str) -> Option<TimeZone> {
     (hours <= 15 && minutes <= 59).then(|| Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed))?
 }
 
-/// Reads the text of a file that [`write`] has made.
+/// Reads the text of a file that [`write()`] has made.
 pub fn read(text: &str) -> Result<Profile, BadProfile> {
     let damaged = |e: serde_json::Error| {
         BadProfile(format!("is no profile: {e}; make it with ringback learn, or name the file that it has made"))
