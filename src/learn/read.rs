@@ -243,6 +243,9 @@ fn is_outbound(text: &str) -> Option<bool> {
     let starts = |word: &str| text.get(..word.len()).is_some_and(|t| t.eq_ignore_ascii_case(word));
     if starts("out") {
         Some(true)
+    } else if starts("internal") {
+        // Between people of the company: nobody called.
+        None
     } else if text.is_empty() || starts("in") || starts("trunking-originating") {
         Some(false)
     } else if starts("trunking-terminating") {
