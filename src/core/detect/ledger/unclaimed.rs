@@ -30,6 +30,10 @@ const ROW_WITHIN: Duration = Duration::from_secs(300);
 /// An error that was raised so long before it was seen is history.
 const FRESH: Duration = Duration::from_secs(600);
 
+/// Errors of the account's that are of callers although they name no call: whoever called was turned away. Others may
+/// be of requests to the API, a test call of ours among them. Source: Twilio's error dictionary, 2026-11.
+const TURNED_AWAY: [Code; 2] = [Code(10_003), Code(10_004)];
+
 /// What is looked at in one turn: an account's other numbers have errors too, in any number.
 const A_TURN: usize = 200;
 
@@ -64,8 +68,8 @@ impl Unclaimed {
     /// Keeps an error until its row has had time to come.
     pub(super) fn wait(&mut self, seen_at: Time, alert: &Alert) {
         let may_harm = match alert.code.class() {
-            Class::Account
-            | Class::Platform
+            Class::Account => alert.resource.is_some() || TURNED_AWAY.contains(&alert.code),
+            Class::Platform
             | Class::Webhook
             | Class::Content
             | Class::Template

@@ -66,6 +66,19 @@ fn a_suspended_account_whose_calls_have_no_rows_pages_every_group_and_ends_healt
 }
 
 #[test]
+fn an_error_of_the_accounts_that_names_no_call_is_a_callers_only_where_it_can_be_nobody_elses() {
+    for (code, decisions) in [(10001, 0), (10003, 1), (10004, 1)] {
+        let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+        p.pass(1);
+        for _ in 0..4 {
+            p.error_of(code, None, None, None);
+        }
+        p.pass(400);
+        assert_eq!(p.decisions().len(), decisions, "{code}");
+    }
+}
+
+#[test]
 fn fewer_of_them_or_callers_who_are_served_beside_them_tell_nobody() {
     let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
     p.pass(1);
