@@ -55,7 +55,7 @@ fn what_is_advised_and_what_stands_out_is_what_can_be_done_now() {
         // The handler is to be repaired first: Restore is there, and does not stand out.
         assert_eq!(all_buttons(&agent).await.concat(), none);
         assert!(advice(&agent).contains("then restore $ ringback restore --group support"), "{}", advice(&agent));
-        assert!(agent.get("/groups/support").await.1.contains("Restore support…"));
+        assert!(agent.get("/groups/support").await.1.contains("Restore…"));
         // Held: the hold goes first, and is all that stands out.
         did(&agent, "hold", json!({"group": "support", "reason": "we look", "author": "ann", "seconds": 7200})).await;
         w.pass(2).await;
