@@ -30,8 +30,13 @@ const ROW_WITHIN: Duration = Duration::from_secs(300);
 /// An error that was raised so long before it was seen is history.
 const FRESH: Duration = Duration::from_secs(600);
 
-/// Errors of the account's that are of callers although they name no call: whoever called was turned away. Others may
-/// be of requests to the API, a test call of ours among them. Source: Twilio's error dictionary, 2026-11.
+/// Errors of the account's that turn every caller away, whichever call names them: it is not active, calls to it are
+/// rejected, it has too many at once, it has no voice. Others of their class are of what somebody sent or asked for.
+/// Source: Twilio's error dictionary, 2026-11.
+const TURN_AWAY: [Code; 4] = [Code(10_001), Code(10_003), Code(10_004), Code(10_005)];
+
+/// Those of them that are of callers although they name no call. Others may be of requests to the API, a test call of
+/// ours among them.
 const TURNED_AWAY: [Code; 2] = [Code(10_003), Code(10_004)];
 
 /// What is looked at in one turn: an account's other numbers have errors too, in any number.
@@ -58,17 +63,24 @@ pub enum Concerned {
     Numbers(Arc<[NumberIx]>),
 }
 
-/// Errors that wait for their rows, by when they were seen.
+/// Errors that wait for their rows, by the log that would have these ([`Channel::index`]) and when they were seen: one
+/// that nobody reads keeps those of the other from nothing.
 #[derive(Debug, Default)]
 pub(super) struct Unclaimed {
-    waiting: VecDeque<(Time, Alert)>,
+    waiting: [VecDeque<(Time, Alert)>; 2],
+}
+
+/// The channel in whose log the row would be.
+fn log_of(alert: &Alert) -> Channel {
+    alert.resource.map_or(Channel::Voice, Resource::channel)
 }
 
 impl Unclaimed {
     /// Keeps an error until its row has had time to come.
     pub(super) fn wait(&mut self, seen_at: Time, alert: &Alert) {
         let may_harm = match alert.code.class() {
-            Class::Account => alert.resource.is_some() || TURNED_AWAY.contains(&alert.code),
+            Class::Account if alert.resource.is_some() => TURN_AWAY.contains(&alert.code),
+            Class::Account => TURNED_AWAY.contains(&alert.code),
             Class::Platform
             | Class::Webhook
             | Class::Content
@@ -89,25 +101,26 @@ impl Unclaimed {
             | Class::Elsewhere => false,
         };
         let is_fresh = seen_at.since(alert.at) <= FRESH;
-        if alert.level == Level::Error && may_harm && is_fresh && self.waiting.len() < bounds::ORPHANS {
-            self.waiting.push_back((seen_at, alert.clone()));
+        let waiting = &mut self.waiting[log_of(alert).index()];
+        if alert.level == Level::Error && may_harm && is_fresh && waiting.len() < bounds::ORPHANS {
+            waiting.push_back((seen_at, alert.clone()));
         }
     }
 }
 
 impl Ledger {
-    /// Errors whose rows have had their time and have not come, up to [`A_TURN`] of them.
+    /// Errors whose rows have had their time and have not come, up to [`A_TURN`] of each log.
     pub fn take_unclaimed(&mut self, now: Time, read: ReadUntil, cx: LedgerContext<'_>) -> Vec<UnclaimedError> {
         let mut unclaimed = Vec::new();
         // Most of them name the same few URLs.
         let mut known: HashMap<(Option<FieldValue>, Option<NumberSid>, Code, Channel), Arc<[NumberIx]>> =
             HashMap::new();
-        for _ in 0..A_TURN {
-            let is_due = |(seen_at, alert): &mut (Time, Alert)| {
-                let channel = alert.resource.map_or(Channel::Voice, Resource::channel);
-                *seen_at + ROW_WITHIN <= now.min(read.logs[channel.index()])
-            };
-            let Some((_, alert)) = self.unclaimed.waiting.pop_front_if(is_due) else { break };
+        let mut due = Vec::new();
+        for (waiting, read) in self.unclaimed.waiting.iter_mut().zip(read.logs) {
+            let is_due = |(seen_at, _): &mut (Time, Alert)| *seen_at + ROW_WITHIN <= now.min(read);
+            due.extend(std::iter::from_fn(|| waiting.pop_front_if(is_due)).take(A_TURN).map(|(_, alert)| alert));
+        }
+        for alert in due {
             if self.is_claimed(&alert) {
                 continue;
             }
@@ -117,7 +130,7 @@ impl Ledger {
                 unclaimed.push(UnclaimedError { at, channel, concerns, reason, code, entry });
             };
             if reason == Reason::Account {
-                tell(alert.resource.map_or(Channel::Voice, Resource::channel), Concerned::All);
+                tell(log_of(&alert), Concerned::All);
                 continue;
             }
             for channel in Channel::ALL {

@@ -171,3 +171,37 @@ fn while_the_call_log_is_not_read_nothing_is_said_of_rows_that_do_not_come() {
     p.pass(1);
     assert_eq!(p.decisions(), [(page(Reason::Account), 1)]);
 }
+
+/// A log that is not watched is not read, and what waits for it waits in vain. It holds up nothing else.
+#[test]
+fn an_error_of_a_text_that_nobody_reads_holds_up_no_call() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    p.error_of(10001, None, Some(Resource::Message(MessageSid::from_u128(7))), None);
+    for _ in 0..4 {
+        p.error(10001, None);
+    }
+    for _ in 0..400 {
+        p.now = p.now + Duration::from_secs(1);
+        for source in Source::ALL.into_iter().filter(|source| *source != Source::Messages) {
+            p.engine.polled(source, p.now);
+        }
+        let events = p.engine.tick(p.now);
+        p.events.extend(events);
+    }
+    assert_eq!(p.decisions(), [(page(Reason::Account), 1)]);
+}
+
+/// Others send and call from the same account, and what they are refused is no trouble of callers.
+#[test]
+fn what_somebody_else_was_refused_turns_no_caller_away() {
+    let mut p = Port::new(Mode::Auto, 1, PortAt::Done);
+    p.pass(1);
+    for code in [20005, 21219, 21608, 30002, 30037, 32005] {
+        for _ in 0..4 {
+            p.error(code, None);
+        }
+    }
+    p.pass(400);
+    assert_eq!(p.decisions(), []);
+}
